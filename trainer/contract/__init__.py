@@ -1,0 +1,1 @@
+"""What the trainer and the cockpit agree on: messages, configuration, run directory. No torch."""

@@ -1,0 +1,33 @@
+"""Names inside a run directory, and the environment that a supervisor gives the trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RUN_FILE = "run.yaml"
+JOURNAL = "journal.jsonl"
+TRAINER_LOG = "trainer.log"
+SUPERVISOR_LOG = "supervisor.log"
+SUPERVISOR_FILE = "supervisor.json"
+CHECKPOINTS = "checkpoints"
+LATEST = "latest"
+FAILURES = "failures"
+RANK_LOGS = "rank-logs"
+
+PIPE_VARIABLE = "L4COCKPIT_PIPE"
+"""Path of the Unix socket on which the supervisor awaits rank 0. Absent: messages to stdout."""
+ATTEMPT_VARIABLE = "L4COCKPIT_ATTEMPT"
+"""Which launch of this run it is, from 1."""
+RUN_VARIABLE = "L4COCKPIT_RUN"
+"""The run directory: marks every process of a run, so that none can be left behind."""
+
+
+def checkpoint_name(step: int) -> str:
+    """The folder of the checkpoint taken after a step."""
+    return f"step-{step:08d}"
+
+
+def failure_file(run_dir: Path, attempt: int, rank: int) -> Path:
+    """Where a rank leaves its `failure` message (one JSON line) before it dies of an exception,
+    for the case that the pipe or rank 0 is gone."""
+    return run_dir / FAILURES / f"attempt-{attempt}-rank-{rank}.json"
