@@ -1,0 +1,1 @@
+"""Data: text → tokens packed once on disk → batches that follow from the step number alone."""

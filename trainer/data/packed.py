@@ -1,0 +1,120 @@
+"""Packed data: documents one after another, cut into sequences of equal length, on disk.
+
+A prepared data set is a folder: tokens.npy (uint32 [sequences, length]), loss.npy (bool, the
+same shape: is this token predicted?), tokenizer.json, and meta.json. The folder's name is a hash
+of everything that went in, so a changed input is a new folder, and it appears by a rename, so
+that a half-made one is never seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from trainer.contract.config import Config, ConfigError
+from trainer.data import source, tokenizer
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PackedData:
+    """Sequences in memory-mapped files.
+
+    tokens_SL: ids; loss_SL: whether the token is predicted; predicted_S: how many of a
+    sequence's tokens are predicted from the one before (its first never is).
+    """
+
+    tokens_SL: npt.NDArray[np.uint32]
+    loss_SL: npt.NDArray[np.bool_]
+    predicted_S: npt.NDArray[np.int64]
+    vocabulary: int
+
+    def __len__(self) -> int:
+        return len(self.tokens_SL)
+
+
+def prepare(config: Config) -> Path:
+    """The folder of the prepared data of a run, made if it is not there; raises ConfigError."""
+    examples = source.examples(config.data.path)
+    folder = _cache(config) / f"packed-{_key(config, examples)}"
+    if not (folder / "meta.json").is_file():
+        _write(folder, config, examples)
+    return folder
+
+
+def load(folder: Path) -> PackedData:
+    """A prepared data set."""
+    meta = json.loads((folder / "meta.json").read_text())
+    loss_SL = np.load(folder / "loss.npy", mmap_mode="r")
+    return PackedData(
+        tokens_SL=np.load(folder / "tokens.npy", mmap_mode="r"),
+        loss_SL=loss_SL,
+        predicted_S=loss_SL[:, 1:].sum(axis=1, dtype=np.int64),
+        vocabulary=meta["vocabulary"],
+    )
+
+
+def pack(
+    documents: Sequence[tuple[list[int], int]], length: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+    """Tokens and loss mask, both [sequences, length], of documents given as ids and how many at
+    the start carry no loss. The tail that fills no sequence is left out."""
+    total = sum(len(ids) for ids, _ in documents) // length * length
+    tokens = np.fromiter((i for ids, _ in documents for i in ids), np.uint32)[:total]
+    mask = np.concatenate([np.arange(len(ids)) >= silent for ids, silent in documents])[:total]
+    return tokens.reshape(-1, length), mask.reshape(-1, length)
+
+
+def _cache(config: Config) -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(config.data.cache or Path(home) / "l4cockpit").expanduser()
+
+
+def _key(config: Config, examples: Sequence[source.Example]) -> str:
+    model = str(Path(config.model.path).expanduser().resolve()) if config.model.path else None
+    vocabulary = config.model.tiny.vocabulary if config.model.tiny else None
+    digest = hashlib.sha256(json.dumps([FORMAT, model, vocabulary, config.data.seq_len]).encode())
+    for example in examples:
+        digest.update(json.dumps([example.prompt, example.completion]).encode())
+    return digest.hexdigest()[:20]
+
+
+def _write(folder: Path, config: Config, examples: Sequence[source.Example]) -> None:
+    words = _tokenizer(config, examples)
+    documents = [tokenizer.encode(words, example) for example in examples]
+    tokens, loss = pack(documents, config.data.seq_len)
+    if not len(tokens):
+        raise ConfigError(
+            f"data.path: {config.data.path} does not fill one sequence of data.seq_len "
+            f"{config.data.seq_len} tokens"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    try:
+        np.save(making / "tokens.npy", tokens)
+        np.save(making / "loss.npy", loss)
+        words.save(str(making / "tokenizer.json"))
+        meta = {"format": FORMAT, "vocabulary": words.get_vocab_size(), "sequences": len(tokens)}
+        (making / "meta.json").write_text(json.dumps(meta))
+        with contextlib.suppress(OSError):  # another run may have made the same folder meanwhile
+            making.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _tokenizer(config: Config, examples: Sequence[source.Example]) -> Tokenizer:
+    if config.model.tiny:
+        return tokenizer.train(examples, config.model.tiny.vocabulary)
+    return tokenizer.load(Path(config.model.path or "").expanduser())
