@@ -253,9 +253,10 @@ class Alarm(Message, tag="alarm"):
 
 
 class Supervisor(Message, tag="supervisor"):
-    """What the supervisor itself does: started, took-over (from one that died), ended."""
+    """What the supervisor itself does: started, took-over (from one that died), restarting (the
+    trainer will be started again, text says when and why), ended."""
 
-    state: Literal["started", "took-over", "ended"]
+    state: Literal["started", "took-over", "restarting", "ended"]
     pid: int
     host: str
     text: str = ""

@@ -1,0 +1,169 @@
+"""A client of the supervisor: asyncio, no screen. It also starts supervisors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from cockpit import journal, runs, state
+from cockpit.lines import LineBuffer
+from cockpit.runs import Run
+from trainer.contract import messages
+from trainer.contract.messages import AnyOrder, Entry, Greeting, Restart, Send, Subscribe
+
+_CHUNK = 2**18
+_ANSWERS_WITHIN = 5.0
+_STARTS_WITHIN = 30.0
+
+
+class NoSupervisor(Exception):  # noqa: N818 - reads better where it is caught
+    """Nobody looks after the run, or not from here; the text is one line for the user."""
+
+
+def new_id() -> str:
+    """An id for an order, unique within a run."""
+    return secrets.token_hex(6)
+
+
+class Client:
+    """A connection to the supervisor of a run. Make one with `connect`."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        greeting: Greeting,
+        by: str,
+    ) -> None:
+        self._reader, self._writer, self._by = reader, writer, by
+        self._lines = LineBuffer(messages.LIMIT)
+        self.greeting = greeting
+
+    @classmethod
+    async def connect(cls, run: Run, since: int | None = None, name: str = "cli") -> Client:
+        """Connect, and have every entry after number `since` sent; None: those from now on. name
+        stands in the journal beside this client's commands. Raises NoSupervisor."""
+        info = runs.supervisor_info(run)
+        if info is None:
+            raise NoSupervisor(f"{run.name} has no supervisor")
+        if not runs.is_here(info):
+            raise NoSupervisor(f"{run.name} lives on host {info.host}; run this command there")
+        try:
+            reader, writer = await asyncio.open_unix_connection(info.socket, limit=messages.LIMIT)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise NoSupervisor(f"the supervisor of {run.name} does not answer: {reason}") from None
+        try:
+            line = await asyncio.wait_for(reader.readline(), _ANSWERS_WITHIN)
+            greeting = msgspec.json.decode(line, type=Greeting)
+        except (OSError, ValueError, TimeoutError):
+            writer.close()
+            raise NoSupervisor(f"the supervisor of {run.name} does not answer") from None
+        client = cls(reader, writer, greeting, name)
+        await client._say(Subscribe(since=greeting.seq if since is None else since, client=name))
+        return client
+
+    async def batches(self) -> AsyncIterator[list[Entry]]:
+        """What there is to read, all at once, then what comes; ends with the supervisor."""
+        while True:
+            try:
+                data = await self._reader.read(_CHUNK)
+            except OSError:
+                return
+            if not data:
+                return
+            if entries := messages.decode_entries(self._lines.feed(data)):
+                yield entries
+
+    async def send(self, order: AnyOrder) -> str:
+        """Give an order; its id. Raises NoSupervisor if the connection is gone."""
+        await self._say(Send(order=order, by=self._by))
+        return order.id
+
+    async def restart(self) -> str:
+        """Ask for another start of the trainer, once it has ended; the id of the request, which
+        is acknowledged like an order's. Raises NoSupervisor if the connection is gone."""
+        request = Restart(id=new_id(), by=self._by)
+        await self._say(request)
+        return request.id
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _say(self, message: msgspec.Struct) -> None:
+        try:
+            self._writer.write(messages.encode(message))
+            await self._writer.drain()
+        except OSError:
+            raise NoSupervisor("the supervisor has gone away") from None
+
+
+async def ensure_supervisor(run: Run) -> bool:
+    """See to it that an active run has a supervisor: if its own died, a new one takes over. It
+    never starts training; if nothing of the run is left alive, it says so in the journal and
+    goes. Returns whether a supervisor answers; False for a run that is over. Raises
+    NoSupervisor with the reason if it should and does not."""
+    if runs.supervisor_alive(runs.supervisor_info(run)):
+        return True
+    if state.fold(journal.read(run.journal)).over:
+        return False
+    _check_host(run)
+    await _start(run, "--takeover")
+    return runs.supervisor_alive(runs.supervisor_info(run))
+
+
+async def start_supervisor(run: Run) -> None:
+    """Start training: of a new run, or on from the newest good checkpoint of one that is over.
+    A supervisor that is just ending is waited for. Raises NoSupervisor with the reason."""
+    _check_host(run)
+    deadline = time.monotonic() + _ANSWERS_WITHIN
+    while runs.supervisor_alive(runs.supervisor_info(run)):
+        if not state.fold(journal.read(run.journal)).over:
+            raise NoSupervisor(f"{run.name} is already running")
+        if time.monotonic() > deadline:
+            raise NoSupervisor(f"the supervisor of {run.name} is still busy ending it; try again")
+        await asyncio.sleep(0.1)
+    await _start(run)
+
+
+def _check_host(run: Run) -> None:
+    """A run that may still be alive on another host must not be touched from this one."""
+    info = runs.supervisor_info(run)
+    if info is None or runs.is_here(info) or state.fold(journal.read(run.journal)).over:
+        return
+    raise NoSupervisor(
+        f"{run.name} lives on host {info.host}; run this command there "
+        f"(if that host is gone for good, delete {run.supervisor_file})"
+    )
+
+
+async def _start(run: Run, *options: str) -> None:
+    """Start a supervisor and wait until its socket answers. It reports on its stdout, detaches,
+    and what it prints later goes to supervisor.log."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "cockpit.supervisor", str(run.path), *options,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        env=os.environ,
+    )  # fmt: skip
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), _STARTS_WITHIN)
+    except TimeoutError:
+        raise NoSupervisor(
+            f"the supervisor did not start within {_STARTS_WITHIN:.0f} s; see {run.supervisor_log}"
+        ) from None
+    if process.returncode:
+        text = output.decode(errors="replace").strip().splitlines()
+        raise NoSupervisor(text[-1] if text else f"no supervisor; see {run.supervisor_log}")

@@ -1,0 +1,109 @@
+"""Reading the journal of a run. Torn and foreign lines are passed over, whoever left them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from trainer.contract import messages
+from trainer.contract.messages import Entry
+
+CHUNK = 4 * 2**20
+_BLOCK = 2**16
+
+
+class _Numbered(msgspec.Struct):
+    seq: int = 0
+
+
+_numbered = msgspec.json.Decoder(_Numbered)
+
+
+class Tail:
+    """Reads what a journal has gained since the last call; the file need not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+
+    def read_new(self) -> list[Entry]:
+        """The new entries. The last line counts when its newline is there."""
+        found: list[Entry] = []
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                while data := file.read(CHUNK):
+                    self._offset += len(data)
+                    *lines, self._rest = (self._rest + data).split(b"\n")
+                    found += messages.decode_entries(lines)
+        except OSError:
+            pass
+        return found
+
+
+def read(path: Path) -> list[Entry]:
+    """All entries; none if there is no journal."""
+    tail = Tail(path)
+    found = tail.read_new()
+    if (last := messages.decode_entry(tail._rest)) is not None:
+        found.append(last)
+    return found
+
+
+def seq_of(line: bytes) -> int:
+    """The number of a journal line; 0 if it has none."""
+    try:
+        return _numbered.decode(line).seq
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+
+
+def last_seq(path: Path) -> int:
+    """The number of the newest entry, found from the end; 0 for an empty or missing journal."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            tail = b""
+            while end > 0:
+                start = max(0, end - _BLOCK)
+                file.seek(start)
+                tail = file.read(end - start) + tail
+                first, *lines = tail.split(b"\n")
+                # The first piece may begin in the middle of a line, unless it begins the file.
+                for line in reversed(lines if start else [first, *lines]):
+                    if seq := seq_of(line):
+                        return seq
+                tail = first
+                end = start
+    except OSError:
+        pass
+    return 0
+
+
+def offset_after(path: Path, seq: int) -> int:
+    """Where the first entry after number `seq` begins, in bytes, found by bisection."""
+    try:
+        with path.open("rb") as file:
+            low, high = 0, file.seek(0, os.SEEK_END)
+            # Every line that begins before low is wanted no more; from high on all are wanted.
+            while low < high:
+                middle = (low + high) // 2
+                file.seek(middle)
+                start = middle + len(file.readline()) if middle else 0
+                while start < high and (line := file.readline()):
+                    if number := seq_of(line):
+                        break
+                    start += len(line)
+                else:
+                    high = middle
+                    continue
+                if number <= seq:
+                    low = start + len(line)
+                else:
+                    high = middle
+            return low
+    except OSError:
+        return 0
