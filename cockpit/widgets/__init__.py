@@ -1,0 +1,1 @@
+"""Panels that get values and draw them. render_*.py are functions without Textual."""

@@ -1,0 +1,172 @@
+"""Where a dashboard's entries come from: the journal first, then the supervisor's socket, and the
+journal again when there is no supervisor. It draws nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cockpit import runs
+from cockpit.client import Client, NoSupervisor, ensure_supervisor, start_supervisor
+from cockpit.runs import Run
+from cockpit.screens.picture import Picture
+from cockpit.state import is_lost, mark_lost
+from trainer.contract import messages
+from trainer.contract.messages import AnyOrder, Entry
+
+CHUNK = 2**20
+POLL = 2.0
+"""Seconds between two looks at a journal that nobody serves."""
+_PATIENCE = (1.0, 5.0, 15.0, 30.0)
+"""Seconds to wait after a supervisor could not be had, the first, second … time."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """Whether entries come live; text is for the user where something is wrong."""
+
+    live: bool
+    text: str = ""
+
+
+class Chunks:
+    """A journal in pieces, so that a long one is neither held whole nor read at one go."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset, self._rest = path, 0, b""
+
+    def read(self) -> list[Entry] | None:
+        """The entries of the next piece; None at the end, which may move later on."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read(CHUNK)
+        except OSError:
+            return None
+        if not data:
+            return None
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return messages.decode_entries(lines)
+
+    def all(self) -> Iterator[list[Entry]]:
+        """All pieces that are there."""
+        while (entries := self.read()) is not None:
+            yield entries
+
+
+class Feed:
+    """Follows one run for as long as it is awaited. Entries go into the picture; `changed` is
+    called after each batch, `linked` when the connection changes."""
+
+    def __init__(
+        self,
+        run: Run,
+        picture: Picture,
+        changed: Callable[[list[Entry]], None],
+        linked: Callable[[Link], None],
+        readonly: bool = False,
+    ) -> None:
+        self._run, self._picture, self._readonly = run, picture, readonly
+        self._changed, self._linked = changed, linked
+        self._chunks = Chunks(run.journal)
+        self._client: Client | None = None
+        self._wake = asyncio.Event()
+        self._refusals = 0
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        try:
+            await self._read_journal()
+            while True:
+                await self._listen()
+                await self._read_journal()
+                await self._go_on_without()
+        finally:
+            if self._client:
+                await self._client.close()
+
+    async def send(self, order: AnyOrder) -> None:
+        """Give an order. Raises NoSupervisor."""
+        if self._client is None:
+            raise NoSupervisor("not connected to the run's supervisor")
+        await self._client.send(order)
+
+    async def restart(self) -> str | None:
+        """Start the run again from its newest good checkpoint; the id of the request, or None if
+        it took a new supervisor. Raises NoSupervisor."""
+        if self._client is not None:
+            try:
+                return await self._client.restart()
+            except NoSupervisor:
+                self._client = None
+        await start_supervisor(self._run)
+        self._wake.set()
+        return None
+
+    async def _read_journal(self) -> None:
+        while (entries := await asyncio.to_thread(self._chunks.read)) is not None:
+            self._take(entries)
+
+    def _take(self, entries: list[Entry]) -> None:
+        if fresh := self._picture.apply(entries):
+            self._changed(fresh)
+
+    async def _listen(self) -> None:
+        """One connection, from its start to its end, if there is a supervisor."""
+        try:
+            self._client = await Client.connect(self._run, self._picture.state.seq, "cockpit")
+        except NoSupervisor:
+            return
+        self._refusals = 0
+        self._linked(Link(True))
+        async for entries in self._client.batches():
+            self._take(entries)
+        client, self._client = self._client, None
+        if client:
+            await client.close()
+
+    async def _go_on_without(self) -> None:
+        """No supervisor answers: it should not if the run is over; else one is wanted."""
+        if self._picture.state.over:
+            self._linked(Link(False))
+            await self._rest_a_while(POLL)
+        elif self._readonly or self._elsewhere():
+            self._follow_the_file()
+            await self._rest_a_while(POLL)
+        else:
+            await self._call_for_supervisor()
+
+    def _elsewhere(self) -> bool:
+        info = runs.supervisor_info(self._run)
+        return info is not None and not runs.is_here(info)
+
+    def _follow_the_file(self) -> None:
+        if is_lost(self._run):
+            mark_lost(self._picture.state)
+        text = "no connection to the supervisor: shown from the journal, every 2 s"
+        if self._elsewhere():
+            text = "this run lives on another host: shown from the journal, every 2 s"
+        self._linked(Link(False, text))
+
+    async def _call_for_supervisor(self) -> None:
+        self._linked(Link(False, "the supervisor is gone; starting another"))
+        try:
+            await ensure_supervisor(self._run)
+            self._refusals += 1  # until one answers
+            await self._rest_a_while(0.2 if self._refusals < 5 else _PATIENCE[-1])
+        except (NoSupervisor, OSError) as error:
+            if is_lost(self._run):
+                mark_lost(self._picture.state)
+            wait = _PATIENCE[min(self._refusals, len(_PATIENCE) - 1)]
+            self._refusals += 1
+            self._linked(Link(False, f"{error}; trying again"))
+            await self._rest_a_while(wait)
+
+    async def _rest_a_while(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()

@@ -1,0 +1,170 @@
+"""All that a dashboard draws of one run, folded from its entries. No Textual here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from cockpit.runs import Run
+from cockpit.screens.story import event_of
+from cockpit.series import Series
+from cockpit.state import RunState
+from cockpit.widgets.render_events import Event, Tone
+from cockpit.widgets.render_header import Header
+from cockpit.widgets.render_heatmap import Load
+from cockpit.widgets.units import clock, span
+from trainer.contract import messages
+from trainer.contract.messages import Entry, Experts, Step
+
+EVENTS = 2000
+THIN = 512
+"""In a batch longer than this only the newest figures of each kind go through the state."""
+ENOUGH = 256
+"""Tokens that an expert should have got, were routing even, before a share means much."""
+MOST_WINDOWS = 64
+TICKING = ("starting", "loading", "restarting")
+"""States in which time is all there is to show."""
+
+
+class _Window:
+    """One `experts` entry; its counts become an array only if they are looked at."""
+
+    def __init__(self, entry: Experts) -> None:
+        self.entry = entry
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """[L, E]; [0, 0] where the rows are no rectangle."""
+        try:
+            return np.asarray(self.entry.counts, np.int64).reshape(len(self.entry.layers), -1)
+        except ValueError:
+            return np.zeros((0, 0), np.int64)
+
+
+class Picture:
+    """The state, the series, the events and the expert counts of a run."""
+
+    def __init__(self, run: Run, readonly: bool = False) -> None:
+        self._run, self._readonly = run, readonly
+        self.state = RunState()
+        self.series = Series()
+        self.events: deque[Event] = deque(maxlen=EVENTS)
+        self._windows: deque[_Window] = deque(maxlen=MOST_WINDOWS)
+        self._failure: messages.Failure | None = None
+
+    def apply(self, entries: list[Entry]) -> list[Entry]:
+        """Take in a batch; returns what of it was new."""
+        known = self.state.seq
+        fresh = [entry for entry in entries if not 0 < entry.seq <= known]
+        self._figures(fresh)
+        for entry in _thinned(fresh):
+            self.state.apply(entry)
+            if isinstance(entry, messages.Failure):
+                self._failure = entry
+            elif isinstance(entry, Step):
+                self._failure = None
+            if (event := event_of(entry)) is not None:
+                self.events.append(event)
+        return fresh
+
+    def _figures(self, entries: Iterable[Entry]) -> None:
+        steps: list[Step] = []
+        for entry in entries:
+            if isinstance(entry, Step):
+                steps.append(entry)
+            elif isinstance(entry, Experts):
+                self._windows.append(_Window(entry))
+            elif isinstance(entry, messages.Hello) and entry.attempt > 1:
+                self.series.extend(steps)
+                steps = []
+                self.series.rewind(entry.step)
+                self._windows.clear()
+        self.series.extend(steps)
+
+    def load(self) -> Load | None:
+        """The newest expert counts, summed over as many windows as it takes for them to mean
+        something; None while there are none."""
+        if not self._windows:
+            return None
+        newest = self._windows[-1]
+        counts = np.zeros_like(newest.counts)
+        steps = tokens = 0
+        for window in reversed(self._windows):
+            if window.counts.shape != counts.shape:
+                break
+            counts = counts + window.counts
+            steps, tokens = steps + window.entry.steps, tokens + window.entry.tokens
+            if tokens >= ENOUGH * counts.shape[1]:
+                break
+        return Load(newest.entry.layers, counts, steps, tokens)
+
+    def awaits(self, now: float) -> str:
+        """What an empty panel waits for."""
+        state = self.state
+        if state.over:
+            return "this run made no step"
+        if state.state in TICKING:
+            return f"{self._doing()}, {self._elapsed(now)}"
+        return "waiting for the first step"
+
+    def _doing(self) -> str:
+        if self.state.state == "loading":
+            return "loading the model"
+        return "starting the processes" if self.state.state == "starting" else "restarting"
+
+    def _elapsed(self, now: float) -> str:
+        since = self.state.since
+        return span(max(now - since, 0)) if since is not None else "0 s"
+
+    def header(self, now: float, link: str = "") -> Header:
+        """The header's values; link is what is wrong with the connection."""
+        state = self.state
+        config_steps = state.steps or (state.hello.steps if state.hello else 0)
+        return Header(
+            name=self._run.name, preset=self._run.preset, state=state.state,
+            waits=self._waits(now), step=state.step, steps=config_steps, loss=state.loss,
+            lr=state.lr, tokens_per_second=state.tokens_per_second,
+            seconds_per_step=state.seconds_per_step, eta=state.eta_seconds,
+            attempt=state.attempt, restarts_left=state.restarts_left, readonly=self._readonly,
+            notice=self._notice(link),
+        )  # fmt: skip
+
+    def _waits(self, now: float) -> str:
+        state = self.state
+        if state.state in ("starting", "loading"):
+            return self._elapsed(now)
+        if state.state == "restarting":
+            left = "" if state.restarts_left is None else f"({state.restarts_left} left) "
+            return f"{left}{self._elapsed(now)}"
+        if state.since is None or state.state in ("training", "evaluating", "checkpointing"):
+            return ""
+        return f"since {clock(state.since, seconds=False)}"
+
+    def _notice(self, link: str) -> tuple[Tone, str] | None:
+        state = self.state
+        if state.state == "lost":
+            return "bad", (
+                "its processes are gone and nobody looks after it; "
+                "press r to go on from the newest good checkpoint"
+            )
+        if link and not state.over:
+            return "warning", link
+        if self._failure is not None:
+            who = "" if self._failure.rank is None else f"rank {self._failure.rank}: "
+            return "bad", f"{who}{self._failure.text} — {self._failure.advice}"
+        if state.state == "failed":
+            return "bad", f"{state.detail}; press r to go on from the newest good checkpoint"
+        return None
+
+
+def _thinned(entries: list[Entry]) -> list[Entry]:
+    """The entries without figures that later ones of the same batch supersede."""
+    if len(entries) <= THIN:
+        return entries
+    last = len(entries) - THIN // 2
+    kinds = (Step, messages.Memory, messages.System, Experts)
+    return [e for n, e in enumerate(entries) if n >= last or not isinstance(e, kinds)]

@@ -1,0 +1,112 @@
+"""A panel on Textual's Line API that sends only what changed.
+
+Textual compares no cells: a change inside a line re-sends that line from its widget's left edge.
+So a canvas is a row of tiles, each a widget; a grid is compared with the one before, and a tile is
+asked to repaint only the rows, up to the column, in which its own cells differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import numpy as np
+from rich.segment import Segment
+from textual.app import ComposeResult
+from textual.events import Resize
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cockpit.widgets.grid import Grid, decode
+from cockpit.widgets.palette import style
+
+
+class Tile(Widget):
+    """A vertical slice of a canvas."""
+
+    DEFAULT_CSS = "Tile { width: 1fr; height: 100%; }"
+    ALLOW_SELECT = False
+
+    def render_line(self, y: int) -> Strip:
+        """The cells of one row."""
+        canvas = self.parent
+        assert isinstance(canvas, Canvas)
+        start = self.region.x - canvas.content_region.x
+        return strip(canvas.grid, y, start, self.size.width)
+
+    def repaint(self, changed: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> None:
+        """Send rows again up to their last changed cell; changed is [H, width of the tile]."""
+        rows = np.flatnonzero(changed.any(axis=1))
+        if len(rows):
+            ends = changed.shape[1] - np.argmax(changed[rows, ::-1], axis=1)
+            self.refresh(
+                *(
+                    Region(0, row, end, 1)
+                    for row, end in zip(rows.tolist(), ends.tolist(), strict=True)
+                )
+            )
+
+
+class Canvas(Widget):
+    """A panel that shows a grid. Subclasses keep their values and say how to draw them."""
+
+    DEFAULT_CSS = "Canvas { layout: horizontal; width: 1fr; height: 1fr; overflow: hidden; }"
+    ALLOW_SELECT = False
+    TILES = 4
+    """Into how many tiles it is divided: more for wide panels of which little changes."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.grid = Grid(0, 0)
+
+    def compose(self) -> ComposeResult:
+        """The tiles."""
+        for _ in range(self.TILES):
+            yield Tile()
+
+    def draw(self, width: int, height: int) -> Grid:
+        """The grid for a size; for subclasses."""
+        return Grid(width, height)
+
+    def redraw(self) -> None:
+        """Draw anew, and send the difference."""
+        width, height = self.content_region.size
+        if not (width and height):
+            return
+        old, self.grid = self.grid, self.draw(width, height)
+        if old.chars.shape != self.grid.chars.shape:
+            self.grid_replaced()
+            return
+        changed = (old.chars != self.grid.chars) | (old.inks != self.grid.inks)
+        if not changed.any():
+            return
+        for tile in self.tiles():
+            start = tile.region.x - self.content_region.x
+            tile.repaint(changed[:, start : start + tile.size.width])
+
+    def grid_replaced(self) -> None:
+        """Every cell is another: repaint all."""
+        for tile in self.tiles():
+            tile.refresh()
+
+    def tiles(self) -> Iterable[Tile]:
+        """The tiles from left to right."""
+        return self.query_children(Tile)
+
+    def on_resize(self, _event: Resize) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
+
+def strip(grid: Grid, row: int, start: int, width: int) -> Strip:
+    """Some cells of a row, as runs of one style; blank beyond the grid."""
+    if row >= grid.height or start >= grid.width:
+        return Strip([Segment(" " * width, style(0))], width)
+    chars, inks = grid.chars[row, start : start + width], grid.inks[row, start : start + width]
+    text = decode(chars)
+    edges = [0, *(np.flatnonzero(inks[1:] != inks[:-1]) + 1).tolist(), len(inks)]
+    runs = [Segment(text[first:last], style(int(inks[first]))) for first, last in pairwise(edges)]
+    if len(inks) < width:
+        runs.append(Segment(" " * (width - len(inks)), style(0)))
+    return Strip(runs, width)
