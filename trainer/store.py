@@ -35,7 +35,7 @@ class Store:
 
     def put(self, key: str, value: bytes) -> None:
         """Set a value."""
-        self._store.set(key, value)
+        self._store.set(key, value)  # type: ignore[arg-type]  # takes bytes too
 
     def take(self, key: str) -> bytes:
         """The value, awaited."""

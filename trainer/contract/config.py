@@ -240,16 +240,37 @@ def problems(config: Config) -> Iterator[str]:
         yield "model.tiny.heads must be even, and 2 × heads must divide model.tiny.hidden"
 
 
-_POSITIVE = (
-    "data.seq_len train.steps train.micro_batch train.grad_accum train.lr adapter.rank "
-    "adapter.alpha launch.nproc launch.threads log.every optimizer.eps restart.grace "
-    "model.tiny.layers model.tiny.experts model.tiny.hidden model.tiny.intermediate "
-    "model.tiny.heads model.tiny.chunk"
-).split()
-_NOT_NEGATIVE = (
-    "train.seed train.warmup train.grad_clip train.min_lr optimizer.weight_decay adapter.dropout "
-    "checkpoint.every checkpoint.keep restart.max"
-).split()
+_POSITIVE = [
+    "data.seq_len",
+    "train.steps",
+    "train.micro_batch",
+    "train.grad_accum",
+    "train.lr",
+    "adapter.rank",
+    "adapter.alpha",
+    "launch.nproc",
+    "launch.threads",
+    "log.every",
+    "optimizer.eps",
+    "restart.grace",
+    "model.tiny.layers",
+    "model.tiny.experts",
+    "model.tiny.hidden",
+    "model.tiny.intermediate",
+    "model.tiny.heads",
+    "model.tiny.chunk",
+]
+_NOT_NEGATIVE = [
+    "train.seed",
+    "train.warmup",
+    "train.grad_clip",
+    "train.min_lr",
+    "optimizer.weight_decay",
+    "adapter.dropout",
+    "checkpoint.every",
+    "checkpoint.keep",
+    "restart.max",
+]
 
 
 def _out_of_range(config: Config) -> Iterator[str]:
@@ -281,7 +302,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = merged.get(key)
         nested = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(old, value) if nested else value  # type: ignore[arg-type]
+        merged[key] = merge(old, value) if nested else value
     return merged
 
 

@@ -31,3 +31,9 @@ def failure_file(run_dir: Path, attempt: int, rank: int) -> Path:
     """Where a rank leaves its `failure` message (one JSON line) before it dies of an exception,
     for the case that the pipe or rank 0 is gone."""
     return run_dir / FAILURES / f"attempt-{attempt}-rank-{rank}.json"
+
+
+def undelivered_file(run_dir: Path, attempt: int) -> Path:
+    """Where the trainer leaves the messages (JSON lines) that no supervisor had journalled when
+    it ended; the next supervisor journals and removes it."""
+    return run_dir / FAILURES / f"attempt-{attempt}-undelivered.jsonl"

@@ -11,7 +11,7 @@ unless a field says otherwise. Field names are stable: scripts read them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -376,10 +376,12 @@ ToSupervisor: TypeAlias = Subscribe | Send | Restart
 
 # --- lines -----------------------------------------------------------------------------
 
+T = TypeVar("T")
+
 _encoder = msgspec.json.Encoder()
-_entries = msgspec.json.Decoder(Entry)
-_orders = msgspec.json.Decoder(ToTrainer)
-_requests = msgspec.json.Decoder(ToSupervisor)
+_entries: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+_orders: msgspec.json.Decoder[ToTrainer] = msgspec.json.Decoder(ToTrainer)
+_requests: msgspec.json.Decoder[ToSupervisor] = msgspec.json.Decoder(ToSupervisor)
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -407,7 +409,7 @@ def decode_entries(lines: Iterable[bytes]) -> list[Entry]:
     return [entry for line in lines if (entry := decode_entry(line)) is not None]
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], line: bytes | bytearray | memoryview) -> Any:
+def _decode(decoder: msgspec.json.Decoder[T], line: bytes | bytearray | memoryview) -> T | None:
     try:
         return decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,0 +1,1 @@
+"""Llama 4 on stock weights and stock configuration classes."""

@@ -1,0 +1,47 @@
+"""What the loop asks of an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+
+@dataclass(frozen=True)
+class Offloaded:
+    """Bytes of this rank's training state that lie off the device."""
+
+    pinned: int
+    cpu: int
+    nvme: int
+
+
+class Engine(Protocol):
+    """A model with its optimizer, distributed over the ranks. Every method but `offloaded` must
+    be called by all ranks in the same order."""
+
+    module: torch.nn.Module
+    device: torch.device
+
+    def forward(self, tokens: torch.Tensor, labels: torch.Tensor, predicted: int) -> torch.Tensor:
+        """The sum of the losses over the predicted tokens of tokens [B, S], divided by
+        `predicted`. labels are the tokens, -100 where no loss is taken."""
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        """Accumulate gradients; last tells the step's last forward pass. The gradients are those
+        of the sum over ranks and passes."""
+
+    def step(self, lr: float) -> float | None:
+        """Update the weights. Returns the global gradient norm before clipping, if known."""
+
+    def save(self, folder: Path) -> None:
+        """Write this rank's part of weights and optimizer state below a folder that exists. A
+        failure to write on one rank is raised there once no other rank waits for it."""
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote, so that the next step is bit-identical (on CPU)."""
+
+    def offloaded(self) -> Offloaded:
+        """Where state lies that is not on the device."""

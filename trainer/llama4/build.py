@@ -1,0 +1,94 @@
+"""The model of a run: a random tiny Llama 4, or the text part of a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, Llama4ForCausalLM, Llama4TextConfig, PreTrainedModel
+
+from trainer.contract import messages
+from trainer.contract.config import Config, ConfigError, TinyModel
+
+
+def text_config(config: Config, vocabulary: int) -> Llama4TextConfig:
+    """The Transformers configuration; vocabulary is that of the data. Raises ConfigError."""
+    if config.model.tiny:
+        return _tiny(config.model.tiny, vocabulary, config.data.seq_len)
+    path = Path(config.model.path or "").expanduser()
+    if not (path / "config.json").is_file():
+        raise ConfigError(f"model.path: no config.json in {path}")
+    found = AutoConfig.from_pretrained(path)
+    found = getattr(found, "text_config", found)
+    if not isinstance(found, Llama4TextConfig):
+        raise ConfigError(f"model.path: {path} holds a {found.model_type}, not a Llama 4")
+    return found
+
+
+def _tiny(tiny: TinyModel, vocabulary: int, seq_len: int) -> Llama4TextConfig:
+    return Llama4TextConfig(
+        vocab_size=vocabulary,
+        hidden_size=tiny.hidden,
+        intermediate_size=tiny.intermediate,
+        intermediate_size_mlp=2 * tiny.intermediate,
+        num_hidden_layers=tiny.layers,
+        num_attention_heads=tiny.heads,
+        num_key_value_heads=tiny.heads // 2,
+        head_dim=tiny.hidden // tiny.heads,
+        num_local_experts=tiny.experts,
+        num_experts_per_tok=1,
+        attention_chunk_size=tiny.chunk,
+        max_position_embeddings=max(seq_len, tiny.chunk),
+        rope_parameters={"rope_type": "default", "rope_theta": 500000.0},
+        bos_token_id=0,
+        eos_token_id=2,
+        use_cache=False,
+    )
+
+
+def build(config: Config, text: Llama4TextConfig) -> PreTrainedModel:
+    """The model on the CPU in its training dtype, weights included. For a tiny one the seed
+    decides the weights, the same on every rank; under ZeRO-3 a checkpoint's weights are
+    partitioned as they load (keep an HfDeepSpeedConfig alive around this call)."""
+    dtype = getattr(torch, config.model.dtype)
+    attention = "sdpa" if config.attention.kind == "auto" else config.attention.kind
+    torch.manual_seed(config.train.seed)
+    if config.model.path:
+        model = Llama4ForCausalLM.from_pretrained(
+            Path(config.model.path).expanduser(),
+            config=text,
+            dtype=dtype,
+            attn_implementation=attention,
+        )
+    else:
+        text._attn_implementation = attention
+        model = Llama4ForCausalLM(text).to(dtype)
+    model.config.use_cache = False
+    if config.activation_checkpointing == "full":
+        _recompute_layers(model)
+    return model
+
+
+def _recompute_layers(model: PreTrainedModel) -> None:
+    # Older Transformers know this under another name only.
+    enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
+    enable({"use_reentrant": False})
+
+
+def describe(model: torch.nn.Module, text: Llama4TextConfig) -> messages.Model:
+    """The model's shape for `hello`."""
+
+    def size(parameter: torch.nn.Parameter) -> int:
+        return int(getattr(parameter, "ds_numel", parameter.numel()))
+
+    parameters = list(model.parameters())
+    return messages.Model(
+        layers=text.num_hidden_layers,
+        moe_layers=sorted(text.moe_layers or []),
+        experts=text.num_local_experts,
+        experts_per_token=text.num_experts_per_tok,
+        hidden=text.hidden_size,
+        vocabulary=text.vocab_size,
+        parameters=sum(map(size, parameters)),
+        trainable=sum(size(p) for p in parameters if p.requires_grad),
+    )

@@ -1,0 +1,304 @@
+"""The training of a run, on one rank: steps, and what happens at their boundaries."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer.batches import Batches
+from trainer.checkpoint import folder as folders
+from trainer.checkpoint.random_state import restore_random_state
+from trainer.checkpoint.restore import newest_good
+from trainer.checkpoint.save import CheckpointFailed, Position, save
+from trainer.contract import layout, messages
+from trainer.contract.config import Config
+from trainer.contract.messages import AnyOrder, Checkpoint, Message, PhaseName, Step
+from trainer.control import Control, ack
+from trainer.place import Place
+from trainer.schedule import learning_rate
+from trainer.setup import Parts, versions
+from trainer.store import Store
+from trainer.telemetry.experts import ExpertLoad
+from trainer.telemetry.memory import sample
+from trainer.telemetry.report import Reporter
+from trainer.telemetry.stopwatch import Stopwatch
+
+MEMORY_APART = 1.0
+"""Seconds between memory samples at the least."""
+
+
+@dataclass
+class Progress:
+    """How far the run is, and the live knobs; what a checkpoint restores."""
+
+    step: int = 0
+    tokens: int = 0
+    knobs: dict[str, float] = field(default_factory=lambda: {"lr_scale": 1.0})
+
+
+class Loop:
+    """Trains until all steps are done or a stop was ordered. Every rank runs the same loop and
+    sees the same orders at the same boundaries."""
+
+    def __init__(
+        self,
+        config: Config,
+        run_dir: Path,
+        place: Place,
+        store: Store,
+        parts: Parts,
+        control: Control,
+        reporter: Reporter,
+    ) -> None:
+        self.progress = Progress()
+        self._config, self._place, self._store = config, place, store
+        self._engine, self._counter = parts.engine, parts.counter
+        self._control, self._reporter = control, reporter
+        self._folder = run_dir / layout.CHECKPOINTS
+        self._batches = Batches(config, parts.data, place.rank, place.world, parts.engine.device)
+        self._load = ExpertLoad(parts.counter, self._batches.tokens_per_step, config.log.every)
+        self._saves = 0
+        self._sampled_at = 0.0
+        self._stopped = False
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of one step on all ranks."""
+        return self._batches.tokens_per_step
+
+    def acceptance(self, order: AnyOrder) -> messages.Ack:
+        """The answer to an order as it comes; from any thread."""
+        return ack(order, "accepted", self.progress.step)
+
+    # --- the whole run ------------------------------------------------------------------
+
+    def restore(self) -> Path | None:
+        """Go on from the newest good checkpoint, if there is one; raises NoGoodCheckpoint."""
+        started = time.monotonic()
+        found = newest_good(self._folder, self._store, self._reject)
+        if found is None:
+            return None
+        path, manifest = found
+        self._tell_checkpoint("verified", manifest.step, path, started, manifest.bytes)
+        self._engine.load(path)
+        restore_random_state(path, self._place.rank)
+        self.progress.step, self.progress.tokens = manifest.step, manifest.tokens
+        self.progress.knobs |= manifest.knobs
+        self._tell_checkpoint("restored", manifest.step, path, started, manifest.bytes)
+        return path
+
+    def run(self) -> None:
+        """Train."""
+        self._phase("training")
+        while self.progress.step < self._config.train.steps and not self._stopped:
+            self._step()
+            self._follow(self._control.agreed())
+            if not self._stopped and self._checkpoint_is_due():
+                self._save()
+                self._phase("training")
+        if not self._stopped:
+            self._drain()
+            self._save()
+            self._phase("done")
+
+    def _checkpoint_is_due(self) -> bool:
+        step, every = self.progress.step, self._config.checkpoint.every
+        return bool(every) and step % every == 0 and step < self._config.train.steps
+
+    # --- a step -------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        step = self.progress.step + 1
+        lr = learning_rate(self._config.train, step) * self.progress.knobs["lr_scale"]
+        watch, share = Stopwatch(self._engine.device), 0.0
+        losses = []
+        for batch in self._batches.of(step):
+            watch.lap("data")
+            with self._counter.counting():
+                loss = self._engine.forward(batch.tokens, batch.labels, batch.predicted)
+            watch.lap("forward")
+            self._engine.backward(loss, batch.last)
+            watch.lap("backward")
+            losses.append(loss.detach())
+        self._control.post()
+        norm = self._engine.step(lr)
+        watch.lap("optimizer")
+        share = sum(float(loss) for loss in losses)
+        seconds, split = watch.read()
+        self.progress.step = step
+        self.progress.tokens += self._batches.tokens_per_step
+        self._report(
+            Step(
+                step=step,
+                loss=None,
+                lr=lr,
+                grad_norm=norm,
+                tokens=self._batches.tokens_per_step,
+                seconds=seconds,
+                split=split,
+            ),
+            share,
+        )
+
+    def _report(self, step: Step, loss_share: float) -> None:
+        self._reporter.step(step, loss_share)
+        self._send(self._load.add_step(step.step))
+        now = time.monotonic()
+        due = step.step % self._load.every == 0 and now - self._sampled_at >= MEMORY_APART
+        if due or step.step == 1:
+            self._sampled_at = now
+            self._reporter.memory(sample(self._engine, self._place.rank, step.step))
+
+    # --- orders -------------------------------------------------------------------------
+
+    def _follow(self, orders: list[AnyOrder]) -> None:
+        for order in orders:
+            match order:
+                case messages.Pause():
+                    self._pause(order)
+                case messages.Resume():
+                    self._refuse(order, "the run is not paused")
+                case _:
+                    self._follow_anywhere(order)
+            if self._stopped:
+                return
+
+    def _follow_anywhere(self, order: AnyOrder) -> None:
+        match order:
+            case messages.SaveCheckpoint():
+                self._save(order)
+                self._phase("training")
+            case messages.Stop():
+                self._stop(order)
+            case messages.Set():
+                self._set(order)
+
+    def _pause(self, order: messages.Pause) -> None:
+        self._drain()
+        self._done(order)
+        self._phase("paused")
+        while not self._stopped:
+            for next_order in self._control.wait():
+                match next_order:
+                    case messages.Resume():
+                        self._done(next_order)
+                        self._phase("training")
+                        return
+                    case messages.Pause():
+                        self._done(next_order)
+                    case messages.SaveCheckpoint():
+                        self._save(next_order)
+                        self._phase("paused")
+                    case _:
+                        self._follow_anywhere(next_order)
+
+    def _stop(self, order: messages.Stop) -> None:
+        self._drain()
+        self._phase("stopping", "writing a checkpoint" if order.checkpoint else "")
+        if order.checkpoint and not self._save(order, quiet=True):
+            # Better a run that goes on than steps that are lost.
+            self._phase("training", "the checkpoint failed, so the run was not stopped")
+            return
+        self._stopped = True
+        self._done(order)
+
+    def _set(self, order: messages.Set) -> None:
+        match order.key:
+            case "lr_scale" if 0 <= order.value <= 100:
+                self.progress.knobs["lr_scale"] = order.value
+            case "log_every" if order.value >= 1 and order.value == int(order.value):
+                self._load.every = int(order.value)
+            case "lr_scale" | "log_every":
+                self._refuse(order, f"{order.key} cannot be {order.value}")
+                return
+            case _:
+                self._refuse(order, f"no knob {order.key} (there are lr_scale, log_every)")
+                return
+        self._done(order)
+
+    # --- checkpoints --------------------------------------------------------------------
+
+    def _save(self, order: AnyOrder | None = None, quiet: bool = False) -> bool:
+        """Write a checkpoint, and tell; False if there is none now. With quiet a success is not
+        acknowledged yet."""
+        started = time.monotonic()
+        step, self._saves = self.progress.step, self._saves + 1
+        target = folders.path(self._folder, step)
+        if not quiet:
+            self._phase("checkpointing")
+        self._tell_checkpoint("started", step, target, started, 0)
+        try:
+            saved = save(
+                self._folder, self._position(), self._engine, self._store, f"save/{self._saves}"
+            )
+        except CheckpointFailed as error:
+            self._tell_checkpoint("failed", step, target, started, 0, str(error))
+            self._reporter.send(
+                messages.Failure(
+                    kind="checkpoint-failed",
+                    rank=None,
+                    text=f"No checkpoint of step {step}: {error}.",
+                    advice="Training goes on, the older checkpoints are untouched. "
+                    "Free space, then press c or run `l4cockpit checkpoint`.",
+                )
+            )
+            if order is not None:
+                self._refuse(order, str(error))
+            return False
+        self._tell_checkpoint("saved", step, target, started, saved.bytes)
+        self._prune()
+        if order is not None and not quiet:
+            self._done(order)
+        return True
+
+    def _position(self) -> Position:
+        return Position(
+            step=self.progress.step,
+            tokens=self.progress.tokens,
+            data_cursor=self.progress.step * self._batches.sequences_per_step,
+            knobs=self.progress.knobs,
+            versions=versions(),
+        )
+
+    def _prune(self) -> None:
+        if not self._place.leads:
+            return
+        started = time.monotonic()
+        for step, path in folders.prune(self._folder, self._config.checkpoint.keep):
+            self._tell_checkpoint("pruned", step, path, started, 0)
+
+    def _reject(self, step: int, path: Path, reason: str) -> None:
+        self._tell_checkpoint("rejected", step, path, time.monotonic(), 0, reason)
+
+    # --- telling ------------------------------------------------------------------------
+
+    def _tell_checkpoint(
+        self, state: str, step: int, path: Path, started: float, size: int, reason: str = ""
+    ) -> None:
+        self._reporter.send(
+            Checkpoint(
+                step=step,
+                state=state,  # type: ignore[arg-type]  # one of the literals, from this file
+                path=str(path),
+                seconds=time.monotonic() - started,
+                bytes=size,
+                reason=reason,
+            )
+        )
+
+    def _phase(self, phase: PhaseName, detail: str = "") -> None:
+        self._reporter.send(messages.Phase(phase=phase, step=self.progress.step, detail=detail))
+
+    def _drain(self) -> None:
+        self._send(self._load.drain(self.progress.step))
+
+    def _send(self, message: Message | None) -> None:
+        if message is not None:
+            self._reporter.send(message)
+
+    def _done(self, order: AnyOrder) -> None:
+        self._reporter.send(ack(order, "done", self.progress.step))
+
+    def _refuse(self, order: AnyOrder, reason: str) -> None:
+        self._reporter.send(ack(order, "refused", self.progress.step, reason))
