@@ -21,9 +21,11 @@ from trainer.contract.messages import AnyOrder, Entry, Greeting, Restart, Send, 
 _CHUNK = 2**18
 _ANSWERS_WITHIN = 5.0
 _STARTS_WITHIN = 30.0
+TAKEN_EXIT = 3
+"""Exit code of a supervisor whose run has one already."""
 
 
-class NoSupervisor(Exception):  # noqa: N818 - reads better where it is caught
+class NoSupervisor(Exception):
     """Nobody looks after the run, or not from here; the text is one line for the user."""
 
 
@@ -133,7 +135,8 @@ async def start_supervisor(run: Run) -> None:
         if time.monotonic() > deadline:
             raise NoSupervisor(f"the supervisor of {run.name} is still busy ending it; try again")
         await asyncio.sleep(0.1)
-    await _start(run)
+    if not await _start(run):
+        raise NoSupervisor(f"{run.name} is already running")
 
 
 def _check_host(run: Run) -> None:
@@ -147,9 +150,9 @@ def _check_host(run: Run) -> None:
     )
 
 
-async def _start(run: Run, *options: str) -> None:
-    """Start a supervisor and wait until its socket answers. It reports on its stdout, detaches,
-    and what it prints later goes to supervisor.log."""
+async def _start(run: Run, *options: str) -> bool:
+    """Start a supervisor and wait until its socket answers; False if another was faster. It
+    reports on its stdout, detaches, and what it prints later goes to supervisor.log."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "cockpit.supervisor", str(run.path), *options,
         stdin=asyncio.subprocess.DEVNULL,
@@ -164,6 +167,10 @@ async def _start(run: Run, *options: str) -> None:
         raise NoSupervisor(
             f"the supervisor did not start within {_STARTS_WITHIN:.0f} s; see {run.supervisor_log}"
         ) from None
+    if process.returncode == TAKEN_EXIT:
+        await asyncio.sleep(0.5)  # the other may not listen yet
+        return False
     if process.returncode:
         text = output.decode(errors="replace").strip().splitlines()
         raise NoSupervisor(text[-1] if text else f"no supervisor; see {run.supervisor_log}")
+    return True

@@ -35,15 +35,15 @@ class RunError(Exception):
     """A run that cannot be had; the text is one line for the user."""
 
 
-class RunNotFound(RunError):  # noqa: N818 - reads better where it is caught
+class RunNotFound(RunError):
     """No run answers to the reference."""
 
 
-class AmbiguousRun(RunError):  # noqa: N818
+class AmbiguousRun(RunError):
     """Several runs answer to the reference."""
 
 
-class BadName(RunError):  # noqa: N818
+class BadName(RunError):
     """A name that a new run cannot have."""
 
 

@@ -1,0 +1,1 @@
+"""One detached process per run: starts the trainer, journals, serves clients, cleans up."""
