@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.batches import Batches
-from trainer.checkpoint import folder as folders
-from trainer.checkpoint.random_state import restore_random_state
-from trainer.checkpoint.restore import newest_good
-from trainer.checkpoint.save import CheckpointFailed, Position, save
+from trainer.checkpoint.save import Position
 from trainer.contract import layout, messages
 from trainer.contract.config import Config
-from trainer.contract.messages import AnyOrder, Checkpoint, Message, PhaseName, Step
+from trainer.contract.messages import AnyOrder, Message, PhaseName, Step
 from trainer.control import Control, ack
+from trainer.keeper import Keeper
 from trainer.place import Place
 from trainer.schedule import learning_rate
 from trainer.setup import Parts, versions
@@ -52,13 +50,14 @@ class Loop:
         reporter: Reporter,
     ) -> None:
         self.progress = Progress()
-        self._config, self._place, self._store = config, place, store
+        self._config, self._place = config, place
         self._engine, self._counter = parts.engine, parts.counter
         self._control, self._reporter = control, reporter
-        self._folder = run_dir / layout.CHECKPOINTS
         self._batches = Batches(config, parts.data, place.rank, place.world, parts.engine.device)
         self._load = ExpertLoad(parts.counter, self._batches.tokens_per_step, config.log.every)
-        self._saves = 0
+        self._keeper = Keeper(
+            run_dir / layout.CHECKPOINTS, config.checkpoint.keep, parts.engine, store, reporter
+        )
         self._sampled_at = 0.0
         self._stopped = False
 
@@ -75,17 +74,12 @@ class Loop:
 
     def restore(self) -> Path | None:
         """Go on from the newest good checkpoint, if there is one; raises NoGoodCheckpoint."""
-        started = time.monotonic()
-        found = newest_good(self._folder, self._store, self._reject)
+        found = self._keeper.restore()
         if found is None:
             return None
         path, manifest = found
-        self._tell_checkpoint("verified", manifest.step, path, started, manifest.bytes)
-        self._engine.load(path)
-        restore_random_state(path, self._place.rank)
         self.progress.step, self.progress.tokens = manifest.step, manifest.tokens
         self.progress.knobs |= manifest.knobs
-        self._tell_checkpoint("restored", manifest.step, path, started, manifest.bytes)
         return path
 
     def run(self) -> None:
@@ -111,8 +105,7 @@ class Loop:
     def _step(self) -> None:
         step = self.progress.step + 1
         lr = learning_rate(self._config.train, step) * self.progress.knobs["lr_scale"]
-        watch, share = Stopwatch(self._engine.device), 0.0
-        losses = []
+        watch, losses = Stopwatch(self._engine.device), []
         for batch in self._batches.of(step):
             watch.lap("data")
             with self._counter.counting():
@@ -196,12 +189,13 @@ class Loop:
     def _stop(self, order: messages.Stop) -> None:
         self._drain()
         self._phase("stopping", "writing a checkpoint" if order.checkpoint else "")
-        if order.checkpoint and not self._save(order, quiet=True):
+        if not order.checkpoint:
+            self._done(order)
+        elif self._save(order):
             # Better a run that goes on than steps that are lost.
-            self._phase("training", "the checkpoint failed, so the run was not stopped")
+            self._phase("training", "not stopped, because the checkpoint failed")
             return
         self._stopped = True
-        self._done(order)
 
     def _set(self, order: messages.Set) -> None:
         match order.key:
@@ -219,38 +213,16 @@ class Loop:
 
     # --- checkpoints --------------------------------------------------------------------
 
-    def _save(self, order: AnyOrder | None = None, quiet: bool = False) -> bool:
-        """Write a checkpoint, and tell; False if there is none now. With quiet a success is not
-        acknowledged yet."""
-        started = time.monotonic()
-        step, self._saves = self.progress.step, self._saves + 1
-        target = folders.path(self._folder, step)
-        if not quiet:
+    def _save(self, order: AnyOrder | None = None) -> str | None:
+        """Write a checkpoint, and answer an order; the reason if there is none now."""
+        if not isinstance(order, messages.Stop):
             self._phase("checkpointing")
-        self._tell_checkpoint("started", step, target, started, 0)
-        try:
-            saved = save(
-                self._folder, self._position(), self._engine, self._store, f"save/{self._saves}"
-            )
-        except CheckpointFailed as error:
-            self._tell_checkpoint("failed", step, target, started, 0, str(error))
-            self._reporter.send(
-                messages.Failure(
-                    kind="checkpoint-failed",
-                    rank=None,
-                    text=f"No checkpoint of step {step}: {error}.",
-                    advice="Training goes on, the older checkpoints are untouched. "
-                    "Free space, then press c or run `l4cockpit checkpoint`.",
-                )
-            )
-            if order is not None:
-                self._refuse(order, str(error))
-            return False
-        self._tell_checkpoint("saved", step, target, started, saved.bytes)
-        self._prune()
-        if order is not None and not quiet:
+        problem = self._keeper.save(self._position())
+        if order is not None and problem:
+            self._refuse(order, problem)
+        elif order is not None:
             self._done(order)
-        return True
+        return problem
 
     def _position(self) -> Position:
         return Position(
@@ -261,31 +233,7 @@ class Loop:
             versions=versions(),
         )
 
-    def _prune(self) -> None:
-        if not self._place.leads:
-            return
-        started = time.monotonic()
-        for step, path in folders.prune(self._folder, self._config.checkpoint.keep):
-            self._tell_checkpoint("pruned", step, path, started, 0)
-
-    def _reject(self, step: int, path: Path, reason: str) -> None:
-        self._tell_checkpoint("rejected", step, path, time.monotonic(), 0, reason)
-
     # --- telling ------------------------------------------------------------------------
-
-    def _tell_checkpoint(
-        self, state: str, step: int, path: Path, started: float, size: int, reason: str = ""
-    ) -> None:
-        self._reporter.send(
-            Checkpoint(
-                step=step,
-                state=state,  # type: ignore[arg-type]  # one of the literals, from this file
-                path=str(path),
-                seconds=time.monotonic() - started,
-                bytes=size,
-                reason=reason,
-            )
-        )
 
     def _phase(self, phase: PhaseName, detail: str = "") -> None:
         self._reporter.send(messages.Phase(phase=phase, step=self.progress.step, detail=detail))

@@ -12,11 +12,11 @@ import contextlib
 import os
 import selectors
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from trainer.contract import messages
 from trainer.contract.messages import AnyOrder, Message, Received
@@ -45,6 +45,8 @@ class Pipe:
         self._closing = threading.Event()
         self._wake_up, self._waker = socket.socketpair()
         self._waker.setblocking(False)
+        if not path:
+            self._output = _take_stdout()
         target = self._serve if path else self._print
         self._thread = threading.Thread(target=target, name="pipe", daemon=True)
         self._thread.start()
@@ -86,8 +88,8 @@ class Pipe:
         while True:
             ended = self._closing.is_set()
             while batch := self._outbox.after(0):
-                sys.stdout.buffer.write(b"".join(line for _, line in batch))
-                sys.stdout.buffer.flush()
+                self._output.write(b"".join(line for _, line in batch))
+                self._output.flush()
                 self._outbox.received(batch[-1][0])
             if ended:
                 return
@@ -95,11 +97,13 @@ class Pipe:
 
     def _serve(self) -> None:
         while not self._closing.is_set():
-            with contextlib.suppress(OSError):
-                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                    connection.connect(self._path or "")
-                    connection.setblocking(False)
-                    self._talk(connection)
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+            ):
+                connection.connect(self._path or "")
+                connection.setblocking(False)
+                self._talk(connection)
             self._wait_for_wake_up(RETRY)
 
     def _talk(self, connection: socket.socket) -> None:
@@ -146,3 +150,10 @@ class Pipe:
             ready.register(self._wake_up, selectors.EVENT_READ)
             if ready.select(seconds):
                 self._wake_up.recv(4096)
+
+
+def _take_stdout() -> BinaryIO:
+    """stdout for messages alone; what libraries print there goes to stderr from now on."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return output

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,5 +55,7 @@ def prepare_environment(config: Config) -> None:
     os.environ["OMP_NUM_THREADS"] = threads
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Deprecations inside of DeepSpeed, twice a rank and layer, are not for this log.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     if config.launch.device == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"

@@ -7,6 +7,7 @@ whole, and written to run.yaml; the trainer reads nothing else. All classes are 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -241,35 +242,14 @@ def problems(config: Config) -> Iterator[str]:
 
 
 _POSITIVE = [
-    "data.seq_len",
-    "train.steps",
-    "train.micro_batch",
-    "train.grad_accum",
-    "train.lr",
-    "adapter.rank",
-    "adapter.alpha",
-    "launch.nproc",
-    "launch.threads",
-    "log.every",
-    "optimizer.eps",
-    "restart.grace",
-    "model.tiny.layers",
-    "model.tiny.experts",
-    "model.tiny.hidden",
-    "model.tiny.intermediate",
-    "model.tiny.heads",
-    "model.tiny.chunk",
+    *("data.seq_len", "train.steps", "train.micro_batch", "train.grad_accum", "train.lr"),
+    *("adapter.rank", "adapter.alpha", "launch.nproc", "launch.threads", "log.every"),
+    *("optimizer.eps", "restart.grace", "model.tiny.layers", "model.tiny.experts"),
+    *("model.tiny.hidden", "model.tiny.intermediate", "model.tiny.heads", "model.tiny.chunk"),
 ]
 _NOT_NEGATIVE = [
-    "train.seed",
-    "train.warmup",
-    "train.grad_clip",
-    "train.min_lr",
-    "optimizer.weight_decay",
-    "adapter.dropout",
-    "checkpoint.every",
-    "checkpoint.keep",
-    "restart.max",
+    *("train.seed", "train.warmup", "train.grad_clip", "train.min_lr", "optimizer.weight_decay"),
+    *("adapter.dropout", "checkpoint.every", "checkpoint.keep", "restart.max"),
 ]
 
 
@@ -301,8 +281,8 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        nested = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(old, value) if nested else value
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old or {}, value) if both else value
     return merged
 
 
@@ -324,9 +304,9 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.2 numbers: 2e-4 is a number here, as everyone who writes it means."""
 
 
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    __import__("re").compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
 )
 

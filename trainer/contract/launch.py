@@ -29,6 +29,7 @@ def environment(base: Mapping[str, str], run_dir: Path, pipe: Path, attempt: int
         layout.ATTEMPT_VARIABLE: str(attempt),
         layout.RUN_VARIABLE: str(run_dir),
         "TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE": "[rank ${rank}] ",
+        "OMP_NUM_THREADS": "1",  # else torchrun warns; the trainer sets what launch.threads says
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",
     }

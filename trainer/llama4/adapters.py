@@ -21,10 +21,11 @@ def add(model: PreTrainedModel, adapter: Adapter, seed: int) -> torch.nn.Module:
     targets = "|".join(MODULES[target] for target in adapter.targets)
     lora = LoraConfig(
         r=adapter.rank,
-        lora_alpha=adapter.alpha,  # type: ignore[arg-type]  # annotated int, any number works
+        lora_alpha=adapter.alpha,  # annotated int, any number works
         lora_dropout=adapter.dropout,
         target_modules=rf".*\.({targets})",
         bias="none",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, lora, autocast_adapter_dtype=False)
+    adapted: torch.nn.Module = get_peft_model(model, lora, autocast_adapter_dtype=False)
+    return adapted
