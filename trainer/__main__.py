@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import BinaryIO
 
 from trainer import failures, place
 from trainer.contract import config as configuration
@@ -35,9 +36,9 @@ def main() -> int:
 
 
 def _run(config: Config, run_dir: Path, here: Place) -> int:
-    orders = Orders()
+    orders, output = Orders(), _take_stdout()
     _stop_on_signals(orders, here)
-    pipe = _open_pipe(run_dir, here, orders) if here.leads else None
+    pipe = _open_pipe(run_dir, here, output, orders) if here.leads else None
     status = 0
     try:
         if pipe:
@@ -62,10 +63,18 @@ def _run(config: Config, run_dir: Path, here: Place) -> int:
     os._exit(status)
 
 
-def _open_pipe(run_dir: Path, here: Place, orders: Orders) -> Pipe:
+def _take_stdout() -> BinaryIO:
+    """stdout for messages alone; what libraries print there goes to stderr from now on."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return output
+
+
+def _open_pipe(run_dir: Path, here: Place, output: BinaryIO, orders: Orders) -> Pipe:
     return Pipe(
         here.attempt,
         os.environ.get(layout.PIPE_VARIABLE),
+        output,
         layout.undelivered_file(run_dir, here.attempt),
         orders.put,
     )

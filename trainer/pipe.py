@@ -27,26 +27,25 @@ TICK = 0.05
 
 
 class Pipe:
-    """Sends an outbox to the supervisor, or to stdout. on_order is called by the pipe's thread,
+    """Sends an outbox to the supervisor's socket at path, or without one to output. on_order is called by the pipe's thread,
     once per order id."""
 
     def __init__(
         self,
         attempt: int,
         path: str | None,
+        output: BinaryIO,
         undelivered: Path,
         on_order: Callable[[AnyOrder], None],
     ) -> None:
         self._outbox = Outbox(attempt)
-        self._path = path
+        self._path, self._output = path, output
         self._undelivered = undelivered
         self._on_order = on_order
         self._seen: set[str] = set()
         self._closing = threading.Event()
         self._wake_up, self._waker = socket.socketpair()
         self._waker.setblocking(False)
-        if not path:
-            self._output = _take_stdout()
         target = self._serve if path else self._print
         self._thread = threading.Thread(target=target, name="pipe", daemon=True)
         self._thread.start()
@@ -150,10 +149,3 @@ class Pipe:
             ready.register(self._wake_up, selectors.EVENT_READ)
             if ready.select(seconds):
                 self._wake_up.recv(4096)
-
-
-def _take_stdout() -> BinaryIO:
-    """stdout for messages alone; what libraries print there goes to stderr from now on."""
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return output
