@@ -27,8 +27,8 @@ TICK = 0.05
 
 
 class Pipe:
-    """Sends an outbox to the supervisor's socket at path, or without one to output. on_order is called by the pipe's thread,
-    once per order id."""
+    """Sends an outbox to the supervisor's socket at path, or without one to output. on_order is
+    called by the pipe's thread, once per order id."""
 
     def __init__(
         self,
