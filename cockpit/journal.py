@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,36 +22,60 @@ class _Numbered(msgspec.Struct):
 _numbered = msgspec.json.Decoder(_Numbered)
 
 
-class Tail:
-    """Reads what a journal has gained since the last call; the file need not exist yet."""
+class LineTail:
+    """Reads the whole lines that a growing file has gained; the file need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
-        self._rest = b""
+        self.rest = b""
+        """What was read of a line that has no newline yet."""
 
-    def read_new(self) -> list[Entry]:
-        """The new entries. The last line counts when its newline is there."""
-        found: list[Entry] = []
+    def chunks(self) -> Iterator[list[bytes]]:
+        """The new lines, without newlines, some megabytes at a time."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 while data := file.read(CHUNK):
                     self._offset += len(data)
-                    *lines, self._rest = (self._rest + data).split(b"\n")
-                    found += messages.decode_entries(lines)
+                    *lines, self.rest = (self.rest + data).split(b"\n")
+                    yield lines
         except OSError:
-            pass
-        return found
+            return
+
+
+class Tail(LineTail):
+    """Reads what a journal has gained since the last call."""
+
+    def read_new(self) -> list[Entry]:
+        """The new entries. The last line counts when its newline is there."""
+        return [entry for lines in self.chunks() for entry in messages.decode_entries(lines)]
 
 
 def read(path: Path) -> list[Entry]:
     """All entries; none if there is no journal."""
     tail = Tail(path)
     found = tail.read_new()
-    if (last := messages.decode_entry(tail._rest)) is not None:
+    if (last := messages.decode_entry(tail.rest)) is not None:
         found.append(last)
     return found
+
+
+def read_ends(path: Path, head: int = 2**17, tail: int = 2**20) -> list[Entry]:
+    """The first and the last entries of a long journal (all of a short one): enough to tell what
+    the run is and what it does, at a price that does not grow with it. Sizes in bytes."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size <= head + tail:
+                return read(path)
+            file.seek(0)
+            first = file.read(head).split(b"\n")[:-1]
+            file.seek(size - tail)
+            last = file.read(tail).split(b"\n")[1:]
+    except OSError:
+        return []
+    return messages.decode_entries(first + last)
 
 
 def seq_of(line: bytes) -> int:

@@ -120,8 +120,8 @@ class Supervisor:
         while not trainer.ended:
             self.watchdog.look(trainer, self.record)
             if self.watchdog.verdict is not None:
-                end = process.kill_all if self.watchdog.hurry else process.end_all
-                await end(self.run.path, trainer.info.pid)
+                # Not politely: to the trainer SIGTERM means checkpoint and stop.
+                await process.kill_all(self.run.path, trainer.info.pid)
             await self.pause(_POLL)
 
     async def _asked_again(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -35,7 +36,8 @@ def detach(log: Path) -> Callable[[str], None]:
     os.chdir("/")
 
     def report(text: str) -> None:
-        os.write(writing, text.encode())
+        with contextlib.suppress(BrokenPipeError):  # who started us has gone
+            os.write(writing, text.encode())
         os.close(writing)
 
     return report

@@ -17,6 +17,8 @@ _SECONDARY = re.compile(
     re.IGNORECASE,
 )
 """What the other ranks say when one has died."""
+_SURVIVED = frozenset(("checkpoint-failed",))
+"""Kinds of failure that training goes on after."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def diagnose(evidence: Evidence) -> Verdict | None:
     root = _root_cause(evidence.log)
     if root is not None and root[1] < 0:
         return _fresh(_killed(f"rank {root[0]}", root[0], root[2], -root[1]))
-    if (told := _first_cause(evidence.told)) is not None:
+    if (told := _first_cause(evidence.told, bool(evidence.gone))) is not None:
         return Verdict(told.kind, told.text, told.advice, None)
     return _fresh(_unexplained(evidence) if root is None else _from_log(evidence.log, *root[:2]))
 
@@ -167,11 +169,17 @@ def _root_cause(log: str) -> tuple[int, int, int] | None:
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
-def _first_cause(told: Sequence[Failure]) -> Failure | None:
-    """The failure that came first, those that only echo another rank's death passed over."""
-    by_time = sorted(told, key=lambda failure: failure.time)
-    causes = [failure for failure in by_time if not _SECONDARY.search(failure.text)]
-    return next(iter(causes or by_time), None)
+def _first_cause(told: Sequence[Failure], gone: bool) -> Failure | None:
+    """The failure that came first. Those that only echo another rank's death do not count if a
+    rank is known to have vanished, and else only where there are no others."""
+    fatal = [failure for failure in told if failure.kind not in _SURVIVED]
+    by_time = sorted(fatal, key=lambda failure: failure.time)
+    causes = [failure for failure in by_time if not _is_echo(failure)]
+    return next(iter(causes or ([] if gone else by_time)), None)
+
+
+def _is_echo(failure: Failure) -> bool:
+    return failure.kind == "peer-lost" or _SECONDARY.search(failure.text) is not None
 
 
 def _from_log(log: str, rank: int | None, code: int) -> Failure:

@@ -24,7 +24,7 @@ from trainer.contract.config import Config
 TEST_COMMAND = "L4COCKPIT_TEST_TRAINER"
 """Tests put the command line of a stand-in for torchrun here."""
 _PR_SET_CHILD_SUBREAPER = 36
-_POLITE = 4.0
+_POLITE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 _LAST_RESORT = 20.0
 

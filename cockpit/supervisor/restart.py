@@ -8,7 +8,7 @@ FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
 BARREN_LIMIT = 2
 """Launches in a row without a single step, after which a failure is sure to repeat."""
-HOPELESS = frozenset(("configuration", "not-installed"))
+HOPELESS = frozenset(("configuration", "not-installed", "no-good-checkpoint"))
 """Kinds of failure that another start cannot mend."""
 
 

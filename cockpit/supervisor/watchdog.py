@@ -30,8 +30,7 @@ class Verdict:
 
 
 class Watchdog:
-    """Watches one attempt. verdict, once set, says that the processes must be ended; hurry, that
-    they need not be asked first."""
+    """Watches one attempt. verdict, once set, says that the processes must be ended."""
 
     def __init__(self, history: History, grace: float) -> None:
         self._history = history
@@ -40,7 +39,6 @@ class Watchdog:
         self._identities: dict[int, str | None] = {}
         self._gone_since: dict[int, float] = {}
         self.verdict: Verdict | None = None
-        self.hurry = False
 
     def expect_stop(self) -> None:
         """A stop was ordered: the trainer has the grace period to follow it."""
@@ -48,7 +46,7 @@ class Watchdog:
 
     def end_now(self, text: str) -> None:
         """No more waiting."""
-        self.verdict, self.hurry = Verdict("signalled", text), True
+        self.verdict = Verdict("signalled", text)
 
     def look(self, trainer: Trainer, record: Callable[[messages.Log], None]) -> None:
         """Take a look; several times a second."""

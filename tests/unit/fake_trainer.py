@@ -48,6 +48,7 @@ class Fake:
         self.pipe = Pipe(
             self.attempt,
             os.environ[layout.PIPE_VARIABLE],
+            sys.stdout.buffer,
             layout.undelivered_file(self.run, self.attempt),
             self.orders.put,
         )
