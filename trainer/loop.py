@@ -60,6 +60,7 @@ class Loop:
         )
         self._sampled_at = 0.0
         self._stopped = False
+        self._now: tuple[PhaseName, str] = "loading", ""
 
     @property
     def tokens_per_step(self) -> int:
@@ -92,8 +93,17 @@ class Loop:
                 self._save()
                 self._phase("training")
         if not self._stopped:
-            self._drain()
-            self._save()
+            self._finish()
+
+    def _finish(self) -> None:
+        """The last checkpoint. If it cannot be written the run waits rather than lose its end."""
+        self._drain()
+        while self._save() and not self._stopped:
+            self._phase(
+                "paused", "all steps are done, but the last checkpoint could not be written"
+            )
+            self._wait_while_paused()
+        if not self._stopped:
             self._phase("done")
 
     def _checkpoint_is_due(self) -> bool:
@@ -160,8 +170,9 @@ class Loop:
     def _follow_anywhere(self, order: AnyOrder) -> None:
         match order:
             case messages.SaveCheckpoint():
+                before = self._now
                 self._save(order)
-                self._phase("training")
+                self._phase(*before)
             case messages.Stop():
                 self._stop(order)
             case messages.Set():
@@ -171,29 +182,32 @@ class Loop:
         self._drain()
         self._done(order)
         self._phase("paused")
+        self._wait_while_paused()
+        if not self._stopped:
+            self._phase("training")
+
+    def _wait_while_paused(self) -> None:
+        """Until a resume, or a stop."""
         while not self._stopped:
-            for next_order in self._control.wait():
-                match next_order:
+            for order in self._control.wait():
+                match order:
                     case messages.Resume():
-                        self._done(next_order)
-                        self._phase("training")
+                        self._done(order)
                         return
                     case messages.Pause():
-                        self._done(next_order)
-                    case messages.SaveCheckpoint():
-                        self._save(next_order)
-                        self._phase("paused")
+                        self._done(order)
                     case _:
-                        self._follow_anywhere(next_order)
+                        self._follow_anywhere(order)
 
     def _stop(self, order: messages.Stop) -> None:
+        before = self._now
         self._drain()
         self._phase("stopping", "writing a checkpoint" if order.checkpoint else "")
         if not order.checkpoint:
             self._done(order)
         elif self._save(order):
             # Better a run that goes on than steps that are lost.
-            self._phase("training", "not stopped, because the checkpoint failed")
+            self._phase(*before)
             return
         self._stopped = True
 
@@ -236,6 +250,7 @@ class Loop:
     # --- telling ------------------------------------------------------------------------
 
     def _phase(self, phase: PhaseName, detail: str = "") -> None:
+        self._now = phase, detail
         self._reporter.send(messages.Phase(phase=phase, step=self.progress.step, detail=detail))
 
     def _drain(self) -> None:

@@ -54,8 +54,9 @@ class Fake:
         )
         self.step = self.newest_checkpoint()
         self.others = [
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
-                             start_new_session=True)
+            subprocess.Popen(
+                [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
+            )
             for _ in range(1, self.plan.ranks)
         ]
 
@@ -69,8 +70,11 @@ class Fake:
         link = self.run / layout.CHECKPOINTS / layout.LATEST
         link.unlink(missing_ok=True)
         link.symlink_to(name)
-        self.pipe.send(messages.Checkpoint(
-            step=self.step, state="saved", path=f"checkpoints/{name}", seconds=0.0, bytes=1))
+        self.pipe.send(
+            messages.Checkpoint(
+                step=self.step, state="saved", path=f"checkpoints/{name}", seconds=0.0, bytes=1
+            )
+        )
 
     def main(self) -> None:
         plan, host = self.plan, socket.gethostname()
@@ -78,12 +82,27 @@ class Fake:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.phase("loading")
         pids = [os.getpid(), *(other.pid for other in self.others)]
-        model = messages.Model(layers=1, moe_layers=[0], experts=2, experts_per_token=1, hidden=8,
-                               vocabulary=10, parameters=1, trainable=1)
-        self.pipe.send(Hello(
-            protocol=messages.PROTOCOL, world=len(pids), step=self.step, steps=plan.steps,
-            ranks=[Rank(rank=r, pid=p, host=host, device="cpu") for r, p in enumerate(pids)],
-            model=model, tokens_per_step=100))
+        model = messages.Model(
+            layers=1,
+            moe_layers=[0],
+            experts=2,
+            experts_per_token=1,
+            hidden=8,
+            vocabulary=10,
+            parameters=1,
+            trainable=1,
+        )
+        self.pipe.send(
+            Hello(
+                protocol=messages.PROTOCOL,
+                world=len(pids),
+                step=self.step,
+                steps=plan.steps,
+                ranks=[Rank(rank=r, pid=p, host=host, device="cpu") for r, p in enumerate(pids)],
+                model=model,
+                tokens_per_step=100,
+            )
+        )
         time.sleep(plan.loading)
         self.phase("training")
         while self.step < plan.steps:
@@ -99,8 +118,17 @@ class Fake:
     def train(self) -> None:
         time.sleep(self.plan.seconds)
         self.step += 1
-        self.pipe.send(Step(step=self.step, loss=5.0 / self.step, lr=0.1, grad_norm=1.0, tokens=100,
-                            seconds=self.plan.seconds, split={}))
+        self.pipe.send(
+            Step(
+                step=self.step,
+                loss=5.0 / self.step,
+                lr=0.1,
+                grad_norm=1.0,
+                tokens=100,
+                seconds=self.plan.seconds,
+                split={},
+            )
+        )
         for line in range(self.plan.burst):
             self.pipe.send(messages.Log(level="info", text=f"{self.step}.{line}"))
         if self.plan.checkpoint_every and self.step % self.plan.checkpoint_every == 0:
@@ -132,8 +160,15 @@ class Fake:
                 if self.follow(other):
                     return True
         if isinstance(order, messages.Resume):
-            self.pipe.send(Ack(id=order.id, command=name, state="refused", step=self.step,
-                               reason="the run is not paused"))
+            self.pipe.send(
+                Ack(
+                    id=order.id,
+                    command=name,
+                    state="refused",
+                    step=self.step,
+                    reason="the run is not paused",
+                )
+            )
             return False
         if isinstance(order, messages.Stop):
             self.phase("stopping")
@@ -155,16 +190,26 @@ class Fake:
             self.others[0].kill()
             self.others[0].wait()
             time.sleep(0.6)
-            print(f"Root Cause (first observed failure):\n  rank      : 1 (local_rank: 1)\n"
-                  f"  exitcode  : -9 (pid: {victim})\n", flush=True)
+            print(
+                f"Root Cause (first observed failure):\n  rank      : 1 (local_rank: 1)\n"
+                f"  exitcode  : -9 (pid: {victim})\n",
+                flush=True,
+            )
             self.end(1)
         if how == "raise":
             self.pipe.send(Failure(kind="exception", rank=0, text="ValueError: no", advice="mend"))
+        if how == "exit2":
+            print(
+                "ConfigError: train.lr is odd\nRoot Cause (first observed failure):\n"
+                f"  rank      : 0 (local_rank: 0)\n  exitcode  : 2 (pid: {os.getpid()})\n",
+                flush=True,
+            )
+            self.end(1)
         print("ValueError: not this way", flush=True)
-        self.end(2 if how == "exit2" else 1)
+        self.end(1)
 
     def end(self, code: int) -> None:
-        self.pipe.close(2.0)
+        self.pipe.close(1.0)
         for other in self.others:
             other.kill()
         sys.exit(code)

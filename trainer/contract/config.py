@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 import yaml
@@ -258,8 +258,11 @@ def _out_of_range(config: Config) -> Iterator[str]:
         value = get(config, key)
         if value is None:
             continue
-        if not math.isfinite(value) or value < 0 or (value == 0 and key in _POSITIVE):
+        finite = isinstance(value, int) or math.isfinite(value)
+        if not finite or value < 0 or (value == 0 and key in _POSITIVE):
             yield f"{key} must be {'positive' if key in _POSITIVE else 'zero or more'}, not {value}"
+    if config.train.seed >= 2**63:
+        yield f"train.seed must be below 2^63, not {config.train.seed}"
     if config.adapter.dropout >= 1:
         yield f"adapter.dropout must be below 1, not {config.adapter.dropout}"
     if config.model.tiny and config.model.tiny.vocabulary < 512:
@@ -312,8 +315,11 @@ _Loader.add_implicit_resolver(
 
 
 def parse_yaml(text: str) -> Any:
-    """The value that some YAML text stands for."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    """The value that some YAML text stands for; raises yaml.YAMLError."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (ValueError, RecursionError) as error:  # the 31st of February; brackets without end
+        raise yaml.YAMLError(str(error)) from None
 
 
 def keys(section: type[msgspec.Struct] = Config, prefix: str = "") -> Iterator[str]:
@@ -347,9 +353,35 @@ def _reject_unknown(values: Any, section: type[Section], prefix: str) -> None:
 
 
 def _readable(text: str) -> str:
-    """msgspec's `… - at `$.train.steps`` as `train.steps: …`."""
+    """msgspec's `… - at `$.train.steps`` as `train.steps: …`, with the choices where it has some."""
     reason, _, where = text.partition(" - at `$.")
-    return f"{where.rstrip('`')}: {reason[0].lower()}{reason[1:]}" if where else reason
+    key = where.rstrip("`")
+    if not key:
+        return reason
+    if choices := _choices(_annotation(key)):
+        wrong = reason.removeprefix("Invalid enum value ")
+        if wrong != reason:
+            near = get_close_matches(wrong.strip("'"), choices, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            return f"{key} must be one of {', '.join(choices)}, not {wrong}{hint}"
+        reason += f" (one of {', '.join(choices)})"
+    return f"{key}: {reason[0].lower()}{reason[1:]}"
+
+
+def _annotation(key: str) -> Any:
+    """The type of a dotted key; that of the whole list for `key[0]`."""
+    kind: Any = Config
+    for name in key.split("."):
+        section = _section_of(kind) or Section
+        fields = {field.name: field.type for field in msgspec.structs.fields(section)}
+        kind = fields.get(name.partition("[")[0])
+    return kind
+
+
+def _choices(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    return [choice for inner in get_args(annotation) for choice in _choices(inner)]
 
 
 def load_run(path: Path) -> Config:

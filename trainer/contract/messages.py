@@ -412,5 +412,5 @@ def decode_entries(lines: Iterable[bytes]) -> list[Entry]:
 def _decode(decoder: msgspec.json.Decoder[T], line: bytes | bytearray | memoryview) -> T | None:
     try:
         return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
