@@ -35,7 +35,7 @@ class Outbox:
     def put(self, message: Message) -> None:
         """Number and keep a message."""
         with self._lock:
-            self._keep(message)
+            self._make_room(self._keep(message))
 
     def after(self, number: int, count: int = 256) -> list[tuple[int, bytes]]:
         """Up to `count` messages beyond a number, in order; what had to go is told by a `dropped`
@@ -44,6 +44,7 @@ class Outbox:
             if self._dropped:
                 kinds = dict(self._dropped)
                 self._dropped.clear()
+                # This makes no room for itself: the next `put` does, or telling would never end.
                 self._keep(messages.Dropped(count=sum(kinds.values()), kinds=kinds))
             found = []
             for n in range(max(number, next(iter(self._lines), 1) - 1) + 1, self._last + 1):
@@ -66,7 +67,7 @@ class Outbox:
         with self._lock:
             return not self._dropped and not self._lines
 
-    def _keep(self, message: Message) -> None:
+    def _keep(self, message: Message) -> _Shelf:
         self._last += 1
         message.n, message.attempt = self._last, self.attempt
         message.time, message.mono = time.time(), time.monotonic()
@@ -76,13 +77,19 @@ class Outbox:
         self._lines[self._last] = kind, line
         shelf.numbers.append(self._last)
         shelf.filled += len(line)
-        while shelf.filled > shelf.space and len(shelf.numbers) > 1:
-            self._dropped[self._forget_oldest(shelf)] += 1
+        return shelf
 
-    def _forget_oldest(self, shelf: _Shelf) -> str:
+    def _make_room(self, shelf: _Shelf) -> None:
+        while shelf.filled > shelf.space and len(shelf.numbers) > 1:
+            kind, line = self._forget_oldest(shelf)
+            lost = messages.decode_entry(line) if kind == "dropped" else None
+            # What a lost `dropped` message told is told by the next one.
+            self._dropped.update(lost.kinds if isinstance(lost, messages.Dropped) else {kind: 1})
+
+    def _forget_oldest(self, shelf: _Shelf) -> tuple[str, bytes]:
         kind, line = self._lines.pop(shelf.numbers.popleft())
         shelf.filled -= len(line)
-        return kind
+        return kind, line
 
 
 class _Shelf:

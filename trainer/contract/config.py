@@ -353,7 +353,7 @@ def _reject_unknown(values: Any, section: type[Section], prefix: str) -> None:
 
 
 def _readable(text: str) -> str:
-    """msgspec's `… - at `$.train.steps`` as `train.steps: …`, with the choices where it has some."""
+    """msgspec's `… - at `$.train.steps`` as `train.steps: …`, with the choices if it has some."""
     reason, _, where = text.partition(" - at `$.")
     key = where.rstrip("`")
     if not key:
