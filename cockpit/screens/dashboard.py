@@ -58,7 +58,7 @@ class Dashboard(Screen[None]):
         """Whether a supervisor served it while it was shown."""
         self._readonly = readonly
         self._orders = Orders()
-        self._link = Link(False)
+        self._link: Link | None = None
         self._feed = Feed(run, self.picture, self._changed, self._linked, readonly)
         self._alone: str | None = None
         self._drawn = 0.0
@@ -79,7 +79,10 @@ class Dashboard(Screen[None]):
         yield KeyFooter(KEYS, id="footer")
 
     def on_mount(self) -> None:
-        """Start following the run."""
+        """Start following the run, with what its journal holds on the first frame."""
+        self._feed.glance()
+        self._draw()
+        self._arrange()
         self.run_worker(self._feed.follow(), exclusive=False)
 
     # --- data ----------------------------------------------------------------------------
@@ -93,7 +96,7 @@ class Dashboard(Screen[None]):
     def _linked(self, link: Link) -> None:
         self.was_live |= link.live
         if link != self._link:
-            self._link = link
+            self._link, self._drawn = link, 0.0
             self._soon()
 
     def _soon(self, wait: float | None = None) -> None:
@@ -111,10 +114,9 @@ class Dashboard(Screen[None]):
         self._drawn = time.monotonic()
         now, picture, state = time.time(), self.picture, self.picture.state
         awaits = picture.awaits(now)
-        self.query_one(RunHeader).show(picture.header(now, self._link.text))
+        self.query_one(RunHeader).show(picture.header(now, self._link.text if self._link else ""))
         for chart in self.query(MetricChart):
-            if chart.display:
-                chart.show(picture.series, state.steps, awaits)
+            chart.show(picture.series, state.steps, awaits)
         self._draw_experts(awaits)
         self.query_one(MemoryPanel).show(state.memory, state.system, state.hello)
         self.query_one(EventList).show(picture.events)
@@ -134,11 +136,11 @@ class Dashboard(Screen[None]):
 
     def on_resize(self, _event: Resize) -> None:
         """Arrange for the new size."""
+        self._draw()
         self._arrange()
-        self._soon()
 
     def _arrange(self) -> None:
-        width, height = self.size
+        width, height = self.app.size
         boxes = arrange(width, height, self.query_one(ExpertHeatmap).wants, self._alone)
         for panel in self.query_children(Canvas):
             _place(panel, boxes.get(panel.id or ""))
@@ -146,9 +148,7 @@ class Dashboard(Screen[None]):
     def action_panel(self, name: str) -> None:
         """One panel alone over the screen; the same again, or none, brings all back."""
         self._alone = name if name and name != self._alone else None
-        self._counts_changed = True
         self._arrange()
-        self.call_after_refresh(self._draw)
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""
@@ -240,3 +240,5 @@ def _place(panel: Canvas, box: Box | None) -> None:
     styles = panel.styles
     styles.offset, styles.width, styles.height = (box.x, box.y), box.width, box.height
     panel.display = True
+    if panel.grid.chars.shape != (box.height, box.width):
+        panel.prepare(box.width, box.height)

@@ -77,6 +77,11 @@ class Feed:
         self._wake = asyncio.Event()
         self._refusals = 0
 
+    def glance(self) -> None:
+        """Take in the first piece of the journal at once: all of it, for most runs."""
+        if entries := self._chunks.read():
+            self._picture.apply(entries)
+
     async def follow(self) -> None:
         """Until cancelled."""
         try:

@@ -123,12 +123,12 @@ class Picture:
     def header(self, now: float, link: str = "") -> Header:
         """The header's values; link is what is wrong with the connection."""
         state = self.state
-        config_steps = state.steps or (state.hello.steps if state.hello else 0)
+        moving = state.state in ("training", "checkpointing", "evaluating")
         return Header(
             name=self._run.name, preset=self._run.preset, state=state.state,
-            waits=self._waits(now), step=state.step, steps=config_steps, loss=state.loss,
-            lr=state.lr, tokens_per_second=state.tokens_per_second,
-            seconds_per_step=state.seconds_per_step, eta=state.eta_seconds,
+            waits=self._waits(now), step=state.step, steps=state.steps, loss=state.loss,
+            lr=state.lr, tokens_per_second=state.tokens_per_second if moving else None,
+            seconds_per_step=state.seconds_per_step, eta=state.eta_seconds if moving else None,
             attempt=state.attempt, restarts_left=state.restarts_left, readonly=self._readonly,
             notice=self._notice(link),
         )  # fmt: skip

@@ -14,7 +14,8 @@ import numpy as np
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.events import Resize
-from textual.geometry import Region
+from textual.geometry import Region, Size
+from textual.reactive import Reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -22,7 +23,14 @@ from cockpit.widgets.grid import Grid, decode
 from cockpit.widgets.palette import style
 
 
-class Tile(Widget):
+class _Quiet(Widget):
+    """A widget that a layout paints once: Textual's own would ask for a second layout and paint
+    everything again because its size is a reactive attribute."""
+
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False, repaint=False)
+
+
+class Tile(_Quiet):
     """A vertical slice of a canvas."""
 
     DEFAULT_CSS = "Tile { width: 1fr; height: 100%; }"
@@ -48,7 +56,7 @@ class Tile(Widget):
             )
 
 
-class Canvas(Widget):
+class Canvas(_Quiet):
     """A panel that shows a grid. Subclasses keep their values and say how to draw them."""
 
     DEFAULT_CSS = "Canvas { layout: horizontal; width: 1fr; height: 1fr; overflow: hidden; }"
@@ -72,11 +80,11 @@ class Canvas(Widget):
     def redraw(self) -> None:
         """Draw anew, and send the difference."""
         width, height = self.content_region.size
-        if not (width and height):
+        if not (width and height and self.display):
             return
         old, self.grid = self.grid, self.draw(width, height)
         if old.chars.shape != self.grid.chars.shape:
-            self.grid_replaced()
+            self._repaint_all()
             return
         changed = (old.chars != self.grid.chars) | (old.inks != self.grid.inks)
         if not changed.any():
@@ -85,8 +93,13 @@ class Canvas(Widget):
             start = tile.region.x - self.content_region.x
             tile.repaint(changed[:, start : start + tile.size.width])
 
-    def grid_replaced(self) -> None:
-        """Every cell is another: repaint all."""
+    def prepare(self, width: int, height: int) -> None:
+        """Draw for a size that it will have after the next layout, so that its first frame of
+        that size is not a blank one."""
+        self.grid = self.draw(width, height)
+        self._repaint_all()
+
+    def _repaint_all(self) -> None:
         for tile in self.tiles():
             tile.refresh()
 

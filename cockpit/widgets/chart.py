@@ -18,7 +18,7 @@ from cockpit.widgets.render_chart import (
     waiting,
 )
 
-SMOOTHING = 0.02
+SMOOTHING = 0.01
 """Half life of the smoothed line, as a part of the x axis."""
 
 

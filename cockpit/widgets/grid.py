@@ -48,8 +48,9 @@ class Grid:
     """A rectangle of cells. What is put beyond its edges is cut off."""
 
     def __init__(self, width: int, height: int) -> None:
-        self.chars: npt.NDArray[np.uint32] = np.full((height, width), 32, np.uint32)
-        self.inks: npt.NDArray[np.uint8] = np.zeros((height, width), np.uint8)
+        shape = max(height, 0), max(width, 0)
+        self.chars: npt.NDArray[np.uint32] = np.full(shape, 32, np.uint32)
+        self.inks: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
 
     @property
     def width(self) -> int:
@@ -132,8 +133,10 @@ def _single(char: str) -> str:
     if unicodedata.combining(char) or char in "\u200b\u200c\u200d\ufe0e\ufe0f":
         return ""
     category = unicodedata.category(char)
+    if category == "Zs" or char == "\t":
+        return " "
     if category[0] == "C" or category in ("Zl", "Zp"):
-        return " " if char == "\t" else "?"
+        return "?"
     return "?" if unicodedata.east_asian_width(char) in "WF" else char
 
 

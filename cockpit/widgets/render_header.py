@@ -105,7 +105,7 @@ def _progress(grid: Grid, shown: Header) -> None:
     if not shown.steps:
         return
     done = min(shown.step / shown.steps, 1.0)
-    percent = f"{int(100 * done)} %".rjust(5)
+    percent = f"{int(100 * done)} %".rjust(6)
     length = free - column - 2 - len(percent)
     if length < 4:
         return

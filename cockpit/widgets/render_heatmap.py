@@ -17,7 +17,7 @@ from cockpit.widgets.grid import Grid, Ink, title
 
 Levels = npt.NDArray[np.int64]
 LEVELS = 16
-PER_OCTAVE = 2.5
+PER_OCTAVE = 2.4
 """Levels per doubling: the 16 reach from an eighth to eight times the uniform share."""
 HOT, COLD = 3.2, 0.5
 """From where on an expert gets a glyph."""
@@ -159,14 +159,13 @@ def _headings(plan: Layout) -> list[str]:
     """What the map is, at length and shorter."""
     down, across = ("layers", "experts") if plan.layers_down else ("experts", "layers")
     axes = f"{down} ↓ {across} →"
-    if plan.fold_rows * plan.fold_columns > 1:
-        folds = f"{plan.fold_rows}×{plan.fold_columns}"
-        axes += f", most uneven of {folds}"
+    if plan.fold_rows * plan.fold_columns == 1:
+        return [f"experts: share of tokens · {axes}", f"experts · {axes}"]
+    folds = f"most uneven of {plan.fold_rows}×{plan.fold_columns}"
     return [
-        f"experts: share of tokens · {axes}",
-        f"experts · {axes}",
-        axes,
-        f"{down[0]}↓ {across[0]}→",
+        f"experts: share of tokens · {axes}, {folds}",
+        f"experts · {axes}, {folds}",
+        f"experts · {folds}",
     ]
 
 
