@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
@@ -63,6 +64,7 @@ class Dashboard(Screen[None]):
         self._alone: str | None = None
         self._drawn = 0.0
         self._due: Timer | None = None
+        self._due_at = 0.0
         self._counts_changed = True
         self._heat_shape: tuple[int, int] | None = None
 
@@ -83,7 +85,16 @@ class Dashboard(Screen[None]):
         self._feed.glance()
         self._draw()
         self._arrange()
-        self.run_worker(self._feed.follow(), exclusive=False)
+        self.run_worker(self._follow())
+
+    async def _follow(self) -> None:
+        """Nothing that a journal holds or a socket does may close the screen of a run."""
+        while True:
+            try:
+                await self._feed.follow()
+            except Exception as error:  # said on the header, and tried again
+                self._linked(Link(False, f"cannot follow the run: {error!r}; trying again"))
+                await asyncio.sleep(5)
 
     # --- data ----------------------------------------------------------------------------
 
@@ -99,17 +110,20 @@ class Dashboard(Screen[None]):
             self._link, self._drawn = link, 0.0
             self._soon()
 
-    def _soon(self, wait: float | None = None) -> None:
-        """Draw now, or when the last drawing is long enough ago."""
+    def _soon(self, wait: float = DATA_EVERY) -> None:
+        """Draw when the last drawing is that long ago, which may be now. However often this is
+        called, there is one timer, and it is only replaced by an earlier one."""
+        at = max(self._drawn + wait, time.monotonic() + 0.001)
         if self._due is not None:
-            if wait is not None:
+            if self._due_at <= at:
                 return
             self._due.stop()
-        since = time.monotonic() - self._drawn
-        delay = max(DATA_EVERY - since, 0.0) if wait is None else wait
-        self._due = self.set_timer(max(delay, 0.001), self._draw)
+        self._due_at = at
+        self._due = self.set_timer(at - time.monotonic(), self._draw)
 
     def _draw(self) -> None:
+        if self._due is not None:
+            self._due.stop()
         self._due = None
         self._drawn = time.monotonic()
         now, picture, state = time.time(), self.picture, self.picture.state
@@ -220,7 +234,7 @@ class Dashboard(Screen[None]):
                 self._orders.failed(order_id, str(error))
                 self._show_status()
 
-        self._orders.sent(order_id, name)
+        self._orders.sent(order_id, name, self.picture.state.state in TICKING)
         self._show_status()
         self.run_worker(send())
 

@@ -18,10 +18,12 @@ class Orders:
         """Whether such a command has no final answer yet."""
         return command in self._under_way.values()
 
-    def sent(self, order_id: str, command: str) -> None:
-        """A key was pressed; said before anything else is done about it."""
+    def sent(self, order_id: str, command: str, loading: bool = False) -> None:
+        """A key was pressed; said before anything else is done about it. loading: the trainer
+        cannot answer yet."""
         self._under_way[order_id] = command
-        self.line = ("note", f"{command} sent…")
+        later = " it will be answered when the model is loaded" if loading else ""
+        self.line = ("note", f"{command} sent…{later}")
 
     def failed(self, order_id: str, reason: str) -> None:
         """It did not even leave."""

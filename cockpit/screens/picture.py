@@ -108,7 +108,8 @@ class Picture:
         if state.over:
             return "this run made no step"
         if state.state in TICKING:
-            return f"{self._doing()}, {self._elapsed(now)}"
+            detail = f": {state.detail}" if state.detail and state.state == "loading" else ""
+            return f"{self._doing()}{detail}, {self._elapsed(now)}"
         return "waiting for the first step"
 
     def _doing(self) -> str:
@@ -124,9 +125,12 @@ class Picture:
         """The header's values; link is what is wrong with the connection."""
         state = self.state
         moving = state.state in ("training", "checkpointing", "evaluating")
+        step = state.step
+        if state.state in TICKING and state.last_checkpoint is not None:
+            step = max(step, state.last_checkpoint.step)  # what it will go on from
         return Header(
             name=self._run.name, preset=self._run.preset, state=state.state,
-            waits=self._waits(now), step=state.step, steps=state.steps, loss=state.loss,
+            waits=self._waits(now), step=step, steps=state.steps, loss=state.loss,
             lr=state.lr, tokens_per_second=state.tokens_per_second if moving else None,
             seconds_per_step=state.seconds_per_step, eta=state.eta_seconds if moving else None,
             attempt=state.attempt, restarts_left=state.restarts_left, readonly=self._readonly,

@@ -38,7 +38,7 @@ _PHASES: dict[str, tuple[Tone, str]] = {
     "done": ("good", "done after step {step}"),
 }
 _Told: TypeAlias = tuple[Tone, str] | tuple[Tone, str, str] | None
-_LEVELS: dict[str, Tone] = {"warning": "warning", "error": "bad", "info": "quiet"}
+_LEVELS: dict[str, Tone] = {"warning": "warning", "error": "bad"}
 
 
 def event_of(entry: Entry) -> Event | None:
@@ -65,7 +65,7 @@ def _told(entry: Entry) -> _Told:  # noqa: PLR0911 - a table
             return "good", done_text(entry)
         case Ack() if entry.state == "refused":
             return "warning", f"{entry.command} refused: {entry.reason}"
-        case Log() if entry.level != "debug":
+        case Log() if entry.level in _LEVELS:
             who = f"rank {entry.rank}: " if entry.rank is not None else ""
             return _LEVELS[entry.level], who + entry.text
         case Eval():

@@ -211,7 +211,11 @@ async def test_home_starts_a_preset_after_asking(
     async def start(run: Run) -> None:
         started.append(run)
 
+    async def none_wanted(_run: Run) -> bool:
+        return False
+
     monkeypatch.setattr(home_screen, "start_supervisor", start)
+    monkeypatch.setattr(feed, "ensure_supervisor", none_wanted)
     app = Cockpit(tmp_path, None)
     async with app.run_test(size=(100, 40)) as pilot:
         await until(pilot, lambda: "none yet" in text_of(app))
