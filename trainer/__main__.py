@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import BinaryIO
@@ -85,7 +86,9 @@ def _stop_on_signals(orders: Orders, here: Place) -> None:
 
     def stop(number: int, _frame: object) -> None:
         if here.leads:
-            orders.put(messages.Stop(id=f"signal-{number}"))
+            # By a thread: the interrupted code may hold the very lock that the answer needs.
+            order = messages.Stop(id=f"signal-{number}")
+            threading.Thread(target=orders.put, args=[order], daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

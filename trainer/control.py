@@ -36,6 +36,7 @@ class Control:
         self._orders = orders
         self._posted = 0
         self._read = 0
+        self._dropped = 0
 
     @property
     def leads(self) -> bool:
@@ -49,10 +50,12 @@ class Control:
 
     def agreed(self) -> list[AnyOrder]:
         """The orders to follow now, the same on every rank; once for each `post`."""
-        self._read += 1
-        decision: list[AnyOrder] = _decoder.decode(self._store.take(self._key(self._read)))
-        if self.leads and self._read > KEPT:
-            self._store.drop(self._key(self._read - KEPT))
+        decision = self._next()
+        # Only here, for all ranks have just trained a step together; in a pause one of them may
+        # be any number of decisions behind.
+        while self.leads and self._dropped < self._read - KEPT:
+            self._dropped += 1
+            self._store.drop(self._key(self._dropped))
         return decision
 
     def wait(self) -> list[AnyOrder]:
@@ -62,11 +65,16 @@ class Control:
             if self.leads:
                 if (order := self._orders.take(POLL)) is not None:
                     self._post([order])
-                    return self.agreed()
+                    return self._next()
             elif self._store.peek(key) is not None:
-                return self.agreed()
+                return self._next()
             else:
                 time.sleep(POLL)
+
+    def _next(self) -> list[AnyOrder]:
+        self._read += 1
+        decision: list[AnyOrder] = _decoder.decode(self._store.take(self._key(self._read)))
+        return decision
 
     def _post(self, orders: list[AnyOrder]) -> None:
         self._posted += 1

@@ -12,6 +12,7 @@ import contextlib
 import os
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -67,7 +68,10 @@ class Pipe:
             self._waker.send(b"!")
         self._thread.join(timeout=1.0)
         if self._path and not self._outbox.empty:
-            self._leave_behind()
+            try:
+                self._leave_behind()
+            except OSError as error:
+                sys.stderr.write(f"trainer: {self._undelivered} could not be left: {error}\n")
 
     def _leave_behind(self) -> None:
         self._undelivered.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -84,6 +88,12 @@ class Pipe:
     # --- the thread ---------------------------------------------------------------------
 
     def _print(self) -> None:
+        try:
+            self._print_until_closed()
+        except OSError as error:  # training goes on
+            sys.stderr.write(f"trainer: no more messages on stdout: {error.strerror}\n")
+
+    def _print_until_closed(self) -> None:
         while True:
             ended = self._closing.is_set()
             while batch := self._outbox.after(0):
@@ -108,17 +118,19 @@ class Pipe:
     def _talk(self, connection: socket.socket) -> None:
         """Until the connection breaks or the pipe is closed."""
         sent: int | None = None  # nothing goes up before the journal's last number is known
-        unsent, heard = b"", b""
+        unsent, heard = b"", bytearray()
         with selectors.DefaultSelector() as ready:
             ready.register(connection, selectors.EVENT_READ)
             ready.register(self._wake_up, selectors.EVENT_READ)
             while not self._closing.is_set():
                 if not unsent and sent is not None and (batch := self._outbox.after(sent)):
                     unsent, sent = b"".join(line for _, line in batch), batch[-1][0]
+                write = 0
                 if unsent:
+                    # Asked for even if all goes out now: there may be more to send.
+                    write = selectors.EVENT_WRITE
                     with contextlib.suppress(BlockingIOError):
                         unsent = unsent[connection.send(unsent) :]
-                write = selectors.EVENT_WRITE if unsent else 0
                 ready.modify(connection, selectors.EVENT_READ | write)
                 events = {key.fileobj: mask for key, mask in ready.select(1.0)}
                 if self._wake_up in events:
@@ -126,12 +138,17 @@ class Pipe:
                 if events.get(connection, 0) & selectors.EVENT_READ:
                     if not (data := connection.recv(65536)):
                         return
-                    *lines, heard = (heard + data).split(b"\n")
+                    heard += data
+                    if b"\n" not in data:
+                        if len(heard) > messages.LIMIT:
+                            return
+                        continue
+                    *lines, heard = heard.split(b"\n")
                     for line in lines:
                         confirmed = self._hear(line)
                         sent = confirmed if sent is None else sent
 
-    def _hear(self, line: bytes) -> int | None:
+    def _hear(self, line: bytearray) -> int | None:
         """Act on a line from the supervisor; the number that it confirms, if it does."""
         order = messages.decode_order(line)
         if isinstance(order, Received):
