@@ -8,7 +8,6 @@ that a half-made one is never seen.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +25,7 @@ from trainer.contract.config import Config, ConfigError
 from trainer.data import source, tokenizer
 
 FORMAT = 1
+FILES = ("tokens.npy", "loss.npy", "tokenizer.json", "meta.json")
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,13 @@ def prepare(config: Config) -> Path:
     """The folder of the prepared data of a run, made if it is not there; raises ConfigError."""
     examples = source.examples(config.data.path)
     folder = _cache(config) / f"packed-{_key(config, examples)}"
-    if not (folder / "meta.json").is_file():
+    if not _whole(folder):
         _write(folder, config, examples)
     return folder
+
+
+def _whole(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in FILES)
 
 
 def load(folder: Path) -> PackedData:
@@ -83,7 +87,7 @@ def _cache(config: Config) -> Path:
 
 
 def _key(config: Config, examples: Sequence[source.Example]) -> str:
-    model = str(Path(config.model.path).expanduser().resolve()) if config.model.path else None
+    model = tokenizer.file(config.model.path).read_text("utf-8") if config.model.path else None
     vocabulary = config.model.tiny.vocabulary if config.model.tiny else None
     digest = hashlib.sha256(json.dumps([FORMAT, model, vocabulary, config.data.seq_len]).encode())
     for example in examples:
@@ -108,8 +112,12 @@ def _write(folder: Path, config: Config, examples: Sequence[source.Example]) -> 
         words.save(str(making / "tokenizer.json"))
         meta = {"format": FORMAT, "vocabulary": words.get_vocab_size(), "sequences": len(tokens)}
         (making / "meta.json").write_text(json.dumps(meta))
-        with contextlib.suppress(OSError):  # another run may have made the same folder meanwhile
+        try:
             making.rename(folder)
+        except OSError:
+            if not _whole(folder):  # else another run made the same folder meanwhile
+                shutil.rmtree(folder)
+                making.rename(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
 
@@ -117,4 +125,4 @@ def _write(folder: Path, config: Config, examples: Sequence[source.Example]) -> 
 def _tokenizer(config: Config, examples: Sequence[source.Example]) -> Tokenizer:
     if config.model.tiny:
         return tokenizer.train(examples, config.model.tiny.vocabulary)
-    return tokenizer.load(Path(config.model.path or "").expanduser())
+    return tokenizer.load(config.model.path or "")

@@ -50,11 +50,17 @@ def _json_lines(path: Path) -> Iterator[Example]:
 def _example(line: str, where: str) -> Example:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise ConfigError(f"{where}: not JSON") from None
     match row:
         case {"prompt": str(prompt), "completion": str(completion)}:
-            return Example(prompt, completion)
+            example = Example(prompt, completion)
         case {"text": str(text)}:
-            return Example("", text)
-    raise ConfigError(f"{where}: wants `prompt` and `completion`, or `text`, as strings")
+            example = Example("", text)
+        case _:
+            raise ConfigError(f"{where}: wants `prompt` and `completion`, or `text`, as strings")
+    try:
+        (example.prompt + example.completion).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{where}: holds half a character (a lone surrogate)") from None
+    return example

@@ -30,12 +30,17 @@ def train(examples: Iterable[Example], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def load(model: Path) -> Tokenizer:
+def file(model: str) -> Path:
     """The tokenizer of a checkpoint in Hugging Face format; raises ConfigError."""
-    file = model / "tokenizer.json"
-    if not file.is_file():
-        raise ConfigError(f"model.path: no tokenizer.json in {model}")
-    return Tokenizer.from_file(str(file))
+    path = Path(model).expanduser() / "tokenizer.json"
+    if not path.is_file():
+        raise ConfigError(f"model.path: no tokenizer.json in {path.parent}")
+    return path
+
+
+def load(model: str) -> Tokenizer:
+    """The tokenizer of a checkpoint in Hugging Face format; raises ConfigError."""
+    return Tokenizer.from_file(str(file(model)))
 
 
 def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], int]:
