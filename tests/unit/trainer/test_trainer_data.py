@@ -25,21 +25,6 @@ from trainer.data.source import Example
 
 TEXT = "the quick brown fox jumps over a lazy dog while every other animal sleeps"
 WORDS = TEXT.split()
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "every",
-    "other",
-    "animal",
-    "sleeps",
-]
 
 
 def config_for(path: Path | str, cache: Path, **more: Any) -> Config:
