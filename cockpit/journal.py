@@ -116,8 +116,12 @@ def offset_after(path: Path, seq: int) -> int:
             # Every line that begins before low is wanted no more; from high on all are wanted.
             while low < high:
                 middle = (low + high) // 2
-                file.seek(middle)
-                start = middle + len(file.readline()) if middle else 0
+                # low begins a line; the middle may lie in one, and then the next one counts.
+                start = low
+                if middle > low:
+                    file.seek(middle - 1)
+                    start = middle - 1 + len(file.readline())
+                file.seek(start)
                 while start < high and (line := file.readline()):
                     if number := seq_of(line):
                         break

@@ -97,9 +97,12 @@ def _judge(entry: Entry, identifier: str, name: str, run: Run, wait: bool) -> in
     if isinstance(entry, messages.Ack) and entry.id == identifier:
         if entry.state == "refused":
             raise Problem(FAILED, f"{name} refused: {entry.reason}")
-        if entry.state == "done":
+        if entry.state == "done" and name != "stop":
             tell(f"{run.name}: {name} done after step {entry.step}")
             return DONE
+    if isinstance(entry, messages.End) and name == "stop":  # only now can it be resumed
+        tell(f"{run.name}: {entry.state} after step {entry.step}: {entry.reason}")
+        return FAILED if entry.state == "failed" else DONE
     if not wait and isinstance(entry, messages.Command) and entry.id == identifier:
         tell(f"{run.name}: {name} sent")
         return DONE

@@ -19,6 +19,7 @@ from trainer.contract.messages import Entry
 
 _EVERY = 1.0
 _SILENT = (messages.Command, messages.Supervisor)
+_TOLD = ("took-over", "restarting")
 
 
 def follow(run: Run) -> int:
@@ -104,7 +105,7 @@ class _Follower:
             elif (text := event(entry)) is not None and not isinstance(entry, _SILENT):
                 self._show_last_step()
                 say(text)
-            elif isinstance(entry, messages.Supervisor) and entry.state != "started":
+            elif isinstance(entry, messages.Supervisor) and entry.state in _TOLD:
                 say(event(entry) or "")
             if isinstance(entry, messages.End):
                 self._end = entry

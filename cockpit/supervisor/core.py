@@ -25,7 +25,7 @@ from cockpit.supervisor.writer import JournalWriter
 from trainer.contract import layout, messages
 from trainer.contract.messages import AnyOrder, Entry, Message, Restart, Send
 
-_POLL = 0.2
+_POLL = 0.1
 _UPKEEP = 2.0
 _LINGER = 0.4
 _LAST_TRIES = 1200
@@ -126,7 +126,8 @@ class Supervisor:
 
     async def _asked_again(self) -> bool:
         """After the end: whether someone wants another start, which is then made."""
-        await self.pause(0 if self._again else _LINGER)
+        if self._again is None and self.clients.connected:
+            await self.pause(_LINGER)
         if self._again is None:
             return False
         request, self._again = self._again, None

@@ -97,6 +97,7 @@ _KNOWN = (
     ),
 )
 _ROOT = re.compile(r"rank\s*:\s*(\d+).*?exitcode\s*:\s*(-?\d+) \(pid: (\d+)\)", re.DOTALL)
+_PREFIX = re.compile(r"(?:\[rank ?\d+\]:?\s*)+")
 _EXCEPTION = re.compile(
     r"^(?:\[rank \d+\]:?\s*)*([A-Za-z_][\w.]*(?:Error|Exception|Interrupt)\b.*)$"
 )
@@ -184,7 +185,7 @@ def _is_echo(failure: Failure) -> bool:
 
 def _from_log(log: str, rank: int | None, code: int) -> Failure:
     """The best that the log itself says."""
-    body = log.partition("Root Cause")[0]
+    body = log.partition("=" * 40)[0]
     kind = "configuration" if code == CONFIGURATION_EXIT else "exception"
     advice = "the whole story is in trainer.log (l4cockpit logs)"
     for known in _KNOWN:
@@ -195,6 +196,7 @@ def _from_log(log: str, rank: int | None, code: int) -> Failure:
     said = [text for text in said if "ChildFailedError" not in text]
     causes = [text for text in said if not _SECONDARY.search(text)] or said
     lines = [line.strip() for line in body.splitlines() if line.strip(" =-")]
+    lines = [_PREFIX.sub("", line) for line in lines if _PREFIX.match(line)] or lines
     who = "the trainer" if rank is None else f"rank {rank}"
     text = causes[-1] if causes else (lines[-1] if lines else f"exit code {code}")
     return Failure(kind=kind, rank=rank, text=f"{who} failed: {text[:500]}", advice=advice)

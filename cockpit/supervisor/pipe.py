@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -32,6 +34,7 @@ class _Header(msgspec.Struct):
 
 
 _headers = msgspec.json.Decoder(_Header)
+_TAGS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Entry))
 
 
 class Pipe:
@@ -49,6 +52,7 @@ class Pipe:
         self._attempt = 0
         self._last = 0
         self._told = 0
+        self._confirm_at = 0.0
         self._outstanding: Callable[[], list[AnyOrder]] = list
         self.garbage = 0
         """Lines that were no messages."""
@@ -66,10 +70,11 @@ class Pipe:
             self._send(writer, messages.encode(order))
 
     def confirm(self) -> None:
-        """Tell the trainer what the journal holds, if that is news."""
+        """Tell the trainer what the journal holds, if that is news, and not too often."""
         attempt, number = self._journal.written
-        if attempt == self._attempt and number > self._told:
-            self._told = number
+        now = time.monotonic()
+        if attempt == self._attempt and number > self._told and now >= self._confirm_at:
+            self._told, self._confirm_at = number, now + CONFIRM_EVERY
             line = messages.encode(Received(n=number, attempt=attempt))
             for writer in list(self._writers):
                 self._send(writer, line)
@@ -89,7 +94,8 @@ class Pipe:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._refuse(line)
             return
-        if entry is not None and not isinstance(entry, FromTrainer):
+        known = header.type in _TAGS
+        if known and not isinstance(entry, FromTrainer):
             self._refuse(line)
             return
         if header.attempt not in (0, self._attempt) or (header.n and header.n <= self._last):
@@ -116,6 +122,7 @@ class Pipe:
                 for line in lines.feed(data):
                     self.ingest(line)
                 self._journal.flush()
+                self.confirm()
                 await self._wait_for_the_disk()
         finally:
             self._writers.discard(writer)
@@ -128,8 +135,21 @@ class Pipe:
 
     @staticmethod
     def _send(writer: asyncio.StreamWriter, line: bytes) -> None:
-        if not writer.is_closing() and writer.transport.get_write_buffer_size() < _UNREAD:
-            writer.write(line)
+        """Write past asyncio, which upon an error would throw away what it has not read yet: the
+        last words of a trainer that died."""
+        waiting = writer.transport.get_write_buffer_size()
+        if writer.is_closing() or waiting > _UNREAD:
+            return
+        sent = 0
+        if not waiting:
+            try:
+                sent = os.write(writer.get_extra_info("socket").fileno(), line)
+            except BlockingIOError:
+                pass
+            except OSError:
+                return
+        if sent < len(line):
+            writer.write(line[sent:])
 
 
 def _stamped(line: bytes, header: _Header, attempt: int) -> bytes:

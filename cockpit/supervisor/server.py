@@ -53,6 +53,11 @@ class ClientServer:
         self._on_request = on_request
         self._clients: dict[_Client, asyncio.StreamWriter] = {}
 
+    @property
+    def connected(self) -> bool:
+        """Whether anyone is there."""
+        return bool(self._clients)
+
     def wake(self) -> None:
         """There are new lines in the journal."""
         for client in self._clients:
