@@ -124,7 +124,8 @@ def assert_whole(run: Run) -> list[Entry]:
 
 
 def assert_clean(stage: Stage, run: Run) -> None:
-    """No process and no socket is left."""
+    """No process and no socket is left, once the supervisor has gone."""
+    until(lambda: not runs.supervisor_alive(runs.supervisor_info(run)))
     assert belonging(run) == []
     assert stage.sockets_left() == []
 
