@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import NoReturn
 
 from cockpit import version
-from cockpit.commands.output import FAILED, INTERRUPTED, NOT_FOUND, USAGE, Problem, tell
+from cockpit.commands.output import FAILED, INTERRUPTED, NOT_FOUND, USAGE, Problem, Screen, tell
 
 _EPILOG = """\
 examples:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     try:
         options = _parser().parse_args(_checked(sys.argv[1:] if arguments is None else arguments))
-        code: int = _work(options)(options)
+        code = _open(_work(options)(options))
         sys.stdout.flush()
     except Problem as problem:
         tell(problem.text)
@@ -55,12 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _work(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
+def _open(outcome: int | Screen) -> int:
+    if isinstance(outcome, int):
+        return outcome
+    from cockpit.app import run_app  # noqa: PLC0415 - Textual is slow to import
+
+    return run_app(outcome.root, outcome.run, outcome.readonly)
+
+
+def _work(options: argparse.Namespace) -> Callable[[argparse.Namespace], int | Screen]:
     """The function of a command. Modules are imported as they are needed: --help is instant."""
     from cockpit.commands import control, launching, looking  # noqa: PLC0415
     from cockpit.runs import RunError  # noqa: PLC0415
 
-    commands: dict[str | None, Callable[[argparse.Namespace], int]] = {
+    commands: dict[str | None, Callable[[argparse.Namespace], int | Screen]] = {
         None: looking.home,
         "run": launching.run,
         "attach": looking.attach,
@@ -72,7 +80,7 @@ def _work(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
     }
     work = commands.get(options.command, control.control)
 
-    def found(given: argparse.Namespace) -> int:
+    def found(given: argparse.Namespace) -> int | Screen:
         try:
             return work(given)
         except RunError as error:

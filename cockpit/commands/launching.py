@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cockpit import client, runs
-from cockpit.commands.output import CANNOT, DONE, FAILED, USAGE, Problem, say
+from cockpit.commands.output import CANNOT, DONE, FAILED, USAGE, Problem, Screen, say
 from cockpit.runs import BadName, Run
 from trainer.contract import presets
 from trainer.contract.config import ConfigError
@@ -18,7 +18,7 @@ from trainer.contract.config import ConfigError
 _NEEDED = ("torch", "transformers", "deepspeed", "peft")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int | Screen:
     """`l4cockpit run PRESET`."""
     made = _make(options)
     try:
@@ -32,9 +32,7 @@ def run(options: argparse.Namespace) -> int:
         from cockpit.commands.headless import follow  # noqa: PLC0415 - only where it is wanted
 
         return follow(made)
-    from cockpit.app import run_app  # noqa: PLC0415 - Textual is slow to import
-
-    return run_app(made.path.parent, made, False)
+    return Screen(made.path.parent, made, False)
 
 
 def _make(options: argparse.Namespace) -> Run:

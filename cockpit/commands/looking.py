@@ -13,7 +13,7 @@ import msgspec
 
 from cockpit import client, journal, runs, state
 from cockpit.commands.launching import has_terminal
-from cockpit.commands.output import DONE, USAGE, Problem, say, say_json, say_raw, tell
+from cockpit.commands.output import DONE, USAGE, Problem, Screen, say, say_json, say_raw, tell
 from cockpit.commands.wording import clock, duration, event, progress
 from cockpit.runs import Run
 from cockpit.state import RunState
@@ -22,25 +22,21 @@ from trainer.contract import messages, presets
 _POLL = 0.3
 
 
-def home(options: argparse.Namespace) -> int:
+def home(options: argparse.Namespace) -> Screen:
     """`l4cockpit` alone: the home screen."""
     if not has_terminal():
         raise Problem(USAGE, "no terminal for the screen; use: l4cockpit ps, or l4cockpit --help")
-    from cockpit.app import run_app  # noqa: PLC0415 - Textual is slow to import
-
-    return run_app(runs.runs_root(options.runs_dir), None, False)
+    return Screen(runs.runs_root(options.runs_dir), None, False)
 
 
-def attach(options: argparse.Namespace) -> int:
+def attach(options: argparse.Namespace) -> Screen:
     """`l4cockpit attach`: the dashboard of a run."""
     run = _find(options)
     if not has_terminal():
         raise Problem(
             USAGE, f"no terminal for the screen; use: l4cockpit events --follow {run.name}"
         )
-    from cockpit.app import run_app  # noqa: PLC0415 - Textual is slow to import
-
-    return run_app(run.path.parent, run, options.readonly)
+    return Screen(run.path.parent, run, options.readonly)
 
 
 def ps(options: argparse.Namespace) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+if TYPE_CHECKING:
+    from cockpit.runs import Run
 
 DONE = 0
 FAILED = 1
@@ -13,6 +16,16 @@ USAGE = 2
 NOT_FOUND = 3
 CANNOT = 4
 INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a command returns instead of an exit code: a screen is to be opened, on a run or at
+    home. Commands themselves know no Textual."""
+
+    root: Path
+    run: Run | None
+    readonly: bool
 
 
 class Problem(Exception):
@@ -37,6 +50,8 @@ def say_raw(lines: bytes) -> None:
 
 def say_json(value: Any) -> None:
     """A value as JSON, indented for the eye."""
+    import msgspec  # noqa: PLC0415 - --help does without
+
     say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 

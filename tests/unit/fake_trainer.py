@@ -23,8 +23,8 @@ from trainer.pipe import Pipe
 
 class Plan(msgspec.Struct):
     """seconds per step; steps is the whole run. crash_at: the step after which attempts up to
-    crash_attempts die: raise, exit2, kill (itself), kill-rank (rank 1), silent. loading: seconds before the
-    first step. burst: extra log lines per step."""
+    crash_attempts die: raise, exit2, kill (itself), kill-rank (rank 1). loading: seconds before
+    the first step. burst: extra log lines per step."""
 
     steps: int = 20
     seconds: float = 0.02

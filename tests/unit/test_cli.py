@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 from supervision import (
-    Stage, assert_clean, kill_supervisor, now, of_type, over, reaches, steps, until,
+    Stage,
+    assert_clean,
+    kill_supervisor,
+    now,
+    of_type,
+    over,
+    reaches,
+    steps,
+    until,
 )  # fmt: skip
 
 from cockpit import runs

@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 from supervision import (
-    Stage, assert_whole, now, of_type, over, reaches, steps, supervisor_pid, until,
+    Stage,
+    assert_whole,
+    now,
+    of_type,
+    over,
+    reaches,
+    steps,
+    supervisor_pid,
+    until,
 )  # fmt: skip
 
 from cockpit import client, journal, runs

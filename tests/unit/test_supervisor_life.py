@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import time
+from pathlib import Path
 
 import pytest
 from supervision import (
@@ -44,9 +45,9 @@ def test_everything_is_private_to_the_user(stage: Stage) -> None:
     info = runs.supervisor_info(run)
     assert info is not None
     for path in (run.path, *map(os.path.dirname, (info.socket, info.pipe))):
-        assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
+        assert stat.S_IMODE(Path(path).stat().st_mode) == 0o700
     for path in (run.run_file, run.journal, run.log, run.supervisor_file, info.socket, info.pipe):
-        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
 
 
 def test_pause_holds_and_resume_goes_on(stage: Stage) -> None:
