@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cockpit.runs import Run
-from cockpit.screens.story import event_of
+from cockpit.screens.story import event_of, failure_text
 from cockpit.series import Series
 from cockpit.state import RunState
 from cockpit.widgets.render_events import Event, Tone
@@ -158,8 +158,7 @@ class Picture:
         if link and not state.over:
             return "warning", link
         if self._failure is not None:
-            who = "" if self._failure.rank is None else f"rank {self._failure.rank}: "
-            return "bad", f"{who}{self._failure.text} — {self._failure.advice}"
+            return "bad", f"{failure_text(self._failure)} — {self._failure.advice}"
         if state.state == "failed":
             return "bad", f"{state.detail}; press r to go on from the newest good checkpoint"
         return None

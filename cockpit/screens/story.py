@@ -57,8 +57,7 @@ def _told(entry: Entry) -> _Told:  # noqa: PLR0911 - a table
             detail = f": {entry.detail}" if entry.detail else ""
             return tone, text.format(step=entry.step) + detail
         case Failure():
-            who = f"rank {entry.rank}: " if entry.rank is not None else ""
-            return "bad", f"{who}{entry.text}", entry.advice
+            return "bad", failure_text(entry), entry.advice
         case Checkpoint():
             return _checkpoint(entry)
         case Ack() if entry.state == "done":
@@ -104,6 +103,12 @@ def _process(entry: Entry) -> _Told:  # noqa: PLR0911 - a table
             return "warning", f"{entry.count:,} messages dropped: nobody read the pipe"
         case _:
             return None
+
+
+def failure_text(failure: Failure) -> str:
+    """What broke, and in which rank where the text does not name it."""
+    named = failure.rank is None or f"rank {failure.rank}" in failure.text
+    return failure.text if named else f"rank {failure.rank}: {failure.text}"
 
 
 def done_text(ack: Ack) -> str:

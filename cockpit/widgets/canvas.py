@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.events import Resize
@@ -19,7 +20,7 @@ from textual.reactive import Reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from cockpit.widgets.grid import Grid, decode
+from cockpit.widgets.grid import Grid, Ink, decode
 from cockpit.widgets.palette import style
 
 
@@ -43,7 +44,7 @@ class Tile(_Quiet):
         start = self.region.x - canvas.content_region.x
         return strip(canvas.grid, y, start, self.size.width)
 
-    def repaint(self, changed: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> None:
+    def repaint(self, changed: npt.NDArray[np.bool_]) -> None:
         """Send rows again up to their last changed cell; changed is [H, width of the tile]."""
         rows = np.flatnonzero(changed.any(axis=1))
         if len(rows):
@@ -112,12 +113,22 @@ class Canvas(_Quiet):
         self.redraw()
 
 
+def _carried(chars: npt.NDArray[np.uint32], inks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The inks, with a blank in that of the character before it where both have the plain
+    background: it looks the same, and a row has half as many runs to send."""
+    plain = (inks < Ink.CURSOR) | ((inks > Ink.CURSOR_DIM) & (inks < Ink.HEAT))
+    blank = plain & (chars == 32)
+    last = np.maximum.accumulate(np.where(blank, 0, np.arange(len(inks))))
+    return np.where(blank & plain[last], inks[last], inks)
+
+
 def strip(grid: Grid, row: int, start: int, width: int) -> Strip:
     """Some cells of a row, as runs of one style; blank beyond the grid."""
     if row >= grid.height or start >= grid.width:
         return Strip([Segment(" " * width, style(0))], width)
     chars, inks = grid.chars[row, start : start + width], grid.inks[row, start : start + width]
     text = decode(chars)
+    inks = _carried(chars, inks)
     edges = [0, *(np.flatnonzero(inks[1:] != inks[:-1]) + 1).tolist(), len(inks)]
     runs = [Segment(text[first:last], style(int(inks[first]))) for first, last in pairwise(edges)]
     if len(inks) < width:

@@ -214,17 +214,18 @@ def _labels(grid: Grid, plan: Layout, shape: tuple[int, ...], layers: list[int])
 
 def _legend(grid: Grid, heat: Heat) -> None:
     row = grid.height - 1
-    column = grid.put(row, GUTTER, "⅛× ", Ink.DIM)
+    gap = "  " if grid.width >= 60 else " "
+    column = grid.put(row, GUTTER if grid.width >= 60 else 1, "⅛×", Ink.DIM)
     for level in range(LEVELS):
         column = grid.put(row, column, " ", Ink.HEAT + level)
-    column = grid.put(row, column, " 8×  ", Ink.DIM)
+    column = grid.put(row, column, f"8×{gap}", Ink.DIM)
     for mark, text, ink in (
         ("✕", "none", Ink.COLD_TEXT),
-        ("▽", f"< {COLD}×", Ink.COLD_TEXT),
-        ("▲", f"> {HOT}×", Ink.HOT_TEXT),
+        ("▽", f"<{COLD}", Ink.COLD_TEXT),
+        ("▲", f">{HOT}", Ink.HOT_TEXT),
     ):
         column = grid.put(row, column, mark, ink)
-        column = grid.put(row, column, f" {text}  ", Ink.DIM)
+        column = grid.put(row, column, f"{text}{gap}", Ink.DIM)
     text = "busiest " + extreme(heat, True) + " · idlest " + extreme(heat, False)
     if np.isfinite(heat.share).any() and grid.width - len(text) > column:
         grid.put_right(row, text, Ink.DIM)
