@@ -57,7 +57,7 @@ def scale_for(low: float, high: float, rows: int, before: Scale | None = None) -
     if not (math.isfinite(low) and math.isfinite(high)):
         return before or Scale(0.0, 1.0, 0.5)
     if high - low < 1e-6 * max(abs(high), abs(low), 1e-12):
-        pad = 0.05 * abs(high) or 1.0
+        pad = 0.05 * abs(high) if abs(high) > 1e-12 else 1.0
         low, high = low - pad, high + pad
     elif before and before.holds(low, high):
         return before
