@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -35,7 +36,7 @@ class FakeSupervisor:
         self.orders: list[m.AnyOrder] = []
         self.paused = self.ended = False
         self.step = 0
-        self.socket = Path(tempfile.mkdtemp(prefix="l4c-")) / "s"
+        self.socket = Path(tempfile.mkdtemp(prefix="l4c-fake-")) / "s"
 
     async def start(self) -> None:
         self.server = await asyncio.start_unix_server(self.serve, str(self.socket))
@@ -51,6 +52,7 @@ class FakeSupervisor:
             client.close()
         self.clients.clear()
         self.run.supervisor_file.unlink(missing_ok=True)
+        shutil.rmtree(self.socket.parent, ignore_errors=True)
 
     def tell(self, *entries: m.Entry) -> None:
         self.writer.now = time.time()
