@@ -260,8 +260,8 @@ async def test_a_lost_run_says_so_and_what_r_does(
     run = runs.find(tmp_path, None)
     gone = FakeSupervisor(run, Shape(), 1)
     await gone.start()
-    gone.server.close()
     info = run.supervisor_file.read_bytes().replace(b'"identity":"', b'"identity":"gone-')
+    await gone.close()
     run.supervisor_file.write_bytes(info)
     app = open_run(run)
     async with app.run_test(size=(120, 40)) as pilot:
