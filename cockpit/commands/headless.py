@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
@@ -65,13 +64,21 @@ class _Follower:
         await self._interrupted.wait()
         self._interrupted.clear()
         tell("asking the run to checkpoint and stop; once more leaves it to that")
-        with contextlib.suppress(NoSupervisor):
-            connection = await Client.connect(self._run, None, _name())
-            await connection.send(messages.Stop(id=client.new_id()))
-            await connection.close()
+        while not await self._sent_stop() and self._interrupts < 2:
+            await asyncio.sleep(0.3)
         while self._interrupts < 2:
             await self._interrupted.wait()
             self._interrupted.clear()
+
+    async def _sent_stop(self) -> bool:
+        try:
+            await client.ensure_supervisor(self._run)
+            connection = await Client.connect(self._run, None, _name())
+            await connection.send(messages.Stop(id=client.new_id()))
+            await connection.close()
+        except NoSupervisor:
+            return False
+        return True
 
     async def _until_over(self) -> None:
         while self._end is None:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cockpit import client, runs
-from cockpit.commands.output import CANNOT, DONE, FAILED, USAGE, Problem, Screen, say
+from cockpit.commands.output import CANNOT, DONE, FAILED, INTERRUPTED, USAGE, Problem, Screen, say
 from cockpit.runs import BadName, Run
 from trainer.contract import presets
 from trainer.contract.config import ConfigError
@@ -25,6 +25,9 @@ def run(options: argparse.Namespace) -> int | Screen:
         asyncio.run(client.start_supervisor(made))
     except client.NoSupervisor as error:
         raise Problem(FAILED, f"{made.name} could not be started: {error}") from None
+    except KeyboardInterrupt:
+        text = f"{made.name} may be starting; to end it: l4cockpit stop {made.name}"
+        raise Problem(INTERRUPTED, text) from None
     if options.detach:
         say(made.id)
         return DONE

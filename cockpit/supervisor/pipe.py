@@ -18,7 +18,7 @@ from cockpit.supervisor.writer import PATIENCE, JournalWriter
 from trainer.contract import messages
 from trainer.contract.messages import AnyOrder, Entry, FromTrainer, Received
 
-CONFIRM_EVERY = 0.25
+CONFIRM_EVERY = 0.2
 _CHUNK = 2**17
 _UNREAD = 2**20
 
@@ -53,6 +53,7 @@ class Pipe:
         self._last = 0
         self._told = 0
         self._confirm_at = 0.0
+        self._confirming = False
         self._outstanding: Callable[[], list[AnyOrder]] = list
         self.garbage = 0
         """Lines that were no messages."""
@@ -72,12 +73,22 @@ class Pipe:
     def confirm(self) -> None:
         """Tell the trainer what the journal holds, if that is news, and not too often."""
         attempt, number = self._journal.written
+        if attempt != self._attempt or number <= self._told:
+            return
         now = time.monotonic()
-        if attempt == self._attempt and number > self._told and now >= self._confirm_at:
-            self._told, self._confirm_at = number, now + CONFIRM_EVERY
-            line = messages.encode(Received(n=number, attempt=attempt))
-            for writer in list(self._writers):
-                self._send(writer, line)
+        if now < self._confirm_at:
+            if not self._confirming:
+                self._confirming = True
+                asyncio.get_running_loop().call_later(self._confirm_at - now, self._confirm_late)
+            return
+        self._told, self._confirm_at = number, now + CONFIRM_EVERY
+        line = messages.encode(Received(n=number, attempt=attempt))
+        for writer in list(self._writers):
+            self._send(writer, line)
+
+    def _confirm_late(self) -> None:
+        self._confirming = False
+        self.confirm()
 
     async def drained(self, patience: float) -> None:
         """Wait until every connection has been read to its end."""

@@ -27,7 +27,7 @@ class Plan(msgspec.Struct):
     the first step. burst: extra log lines per step."""
 
     steps: int = 20
-    seconds: float = 0.02
+    seconds: float = 0.01
     crash_at: int = -1
     crash_attempts: int = 1
     how: str = "raise"

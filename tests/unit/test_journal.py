@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cockpit import journal
@@ -24,6 +24,7 @@ _FOREIGN = st.sampled_from(
 )
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(_FOREIGN, st.integers(0, 30)), max_size=5),
     st.integers(0, 30),
@@ -49,6 +50,7 @@ def test_a_tail_finds_every_entry_however_the_file_grows(
     assert [entry.seq for entry in found] == list(range(1, count + 1))
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.booleans(), _FOREIGN), max_size=30), st.integers(0, 40))
 def test_the_end_and_any_place_are_found_without_reading_all(
     tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[bool, bytes]], since: int
@@ -100,6 +102,7 @@ def test_both_ends_tell_of_a_long_journal(tmp_path: Path) -> None:
     assert numbers == sorted(numbers) and len(numbers) < 200
 
 
+@settings(max_examples=40)
 @given(st.lists(st.binary(max_size=30)), st.integers(1, 20), st.randoms())
 def test_lines_are_cut_the_same_however_they_arrive(
     pieces: list[bytes], limit: int, random: object

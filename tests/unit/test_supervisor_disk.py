@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from supervision import Stage, assert_whole, now, of_type, over, reaches, steps, supervisor_pid
 
@@ -29,7 +29,7 @@ def test_a_disk_that_refuses_for_a_while_loses_nothing(stage: Stage) -> None:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
     time.sleep(1.2)
     assert run.journal.stat().st_size == size + 1000  # full, in the middle of a line
-    assert now(run).step < 60
+    assert now(run).step < 90
     free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, free)
     assert over(run).state == "done"
@@ -67,6 +67,7 @@ def test_a_supervisor_that_dies_on_a_full_disk_leaves_a_journal_that_goes_on(
     assert [(e.seq, e.text) for e in journal.read(path)] == [(1, "one"), (2, "three")]  # type: ignore[union-attr]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.one_of(st.integers(0, 40), st.just(-1)), max_size=60))
 def test_whatever_the_disk_takes_the_lines_are_whole_and_in_order(
     tmp_path_factory: pytest.TempPathFactory, accepts: list[int]

@@ -36,7 +36,7 @@ def take_over(run: Run) -> bool:
 
 
 def test_a_killed_supervisor_is_replaced_and_no_step_is_lost_or_doubled(stage: Stage) -> None:
-    run = stage.start(steps=150)
+    run = stage.start(steps=200)
     for step in (20, 60, 90):
         reaches(run, step)
         kill_supervisor(run)
@@ -45,7 +45,7 @@ def test_a_killed_supervisor_is_replaced_and_no_step_is_lost_or_doubled(stage: S
         assert take_over(run)
     final = over(run)
     assert (final.state, final.attempt) == ("done", 1)
-    assert steps(run) == list(range(1, 151))
+    assert steps(run) == list(range(1, 201))
     assert_whole(run)
     assert_clean(stage, run)
 
