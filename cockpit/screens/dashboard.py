@@ -61,6 +61,10 @@ class Dashboard(Screen[None]):
         self._orders = Orders()
         self._link: Link | None = None
         self._feed = Feed(run, self.picture, self._changed, self._linked, readonly)
+        # Held here and not looked up: the last batch may come when the screen is being closed.
+        self._header, self._memory = RunHeader(id="header"), MemoryPanel(id="memory")
+        self._experts, self._events = ExpertHeatmap(id="experts"), EventList(id="events")
+        self._footer = KeyFooter(KEYS, id="footer")
         self._alone: str | None = None
         self._drawn = 0.0
         self._due: Timer | None = None
@@ -71,14 +75,14 @@ class Dashboard(Screen[None]):
     def compose(self) -> ComposeResult:
         """All panels; arrange() says which are seen, and where."""
         second = (Ink.SECOND_BAND, Ink.SECOND)
-        yield RunHeader(id="header")
+        yield self._header
         yield MetricChart("loss", "loss", id="loss")
         yield MetricChart("grad_norm", "gradient norm", second, id="gradient")
         yield MetricChart("tokens_per_second", "tokens/s", second, id="speed")
-        yield MemoryPanel(id="memory")
-        yield ExpertHeatmap(id="experts")
-        yield EventList(id="events")
-        yield KeyFooter(KEYS, id="footer")
+        yield self._memory
+        yield self._experts
+        yield self._events
+        yield self._footer
 
     def on_mount(self) -> None:
         """Start following the run, with what its journal holds on the first frame."""
@@ -128,17 +132,17 @@ class Dashboard(Screen[None]):
         self._drawn = time.monotonic()
         now, picture, state = time.time(), self.picture, self.picture.state
         awaits = picture.awaits(now)
-        self.query_one(RunHeader).show(picture.header(now, self._link.text if self._link else ""))
+        self._header.show(picture.header(now, self._link.text if self._link else ""))
         for chart in self.query(MetricChart):
             chart.show(picture.series, state.steps, awaits)
         self._draw_experts(awaits)
-        self.query_one(MemoryPanel).show(state.memory, state.system, state.hello)
-        self.query_one(EventList).show(picture.events)
+        self._memory.show(state.memory, state.system, state.hello)
+        self._events.show(picture.events)
         if state.state in TICKING:
             self._soon(1.0)
 
     def _draw_experts(self, awaits: str) -> None:
-        experts = self.query_one(ExpertHeatmap)
+        experts = self._experts
         if self._counts_changed or experts.shape is None:
             self._counts_changed = False
             experts.show(self.picture.load(), awaits)
@@ -155,7 +159,7 @@ class Dashboard(Screen[None]):
 
     def _arrange(self) -> None:
         width, height = self.app.size
-        boxes = arrange(width, height, self.query_one(ExpertHeatmap).wants, self._alone)
+        boxes = arrange(width, height, self._experts.wants, self._alone)
         for panel in self.query_children(Canvas):
             _place(panel, boxes.get(panel.id or ""))
 
@@ -166,7 +170,7 @@ class Dashboard(Screen[None]):
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""
-        self.query_one(EventList).scroll_lines(lines)
+        self._events.scroll_lines(lines)
 
     # --- commands ------------------------------------------------------------------------
 
@@ -243,7 +247,7 @@ class Dashboard(Screen[None]):
         self._show_status()
 
     def _show_status(self) -> None:
-        self.query_one(KeyFooter).show(self._orders.line)
+        self._footer.show(self._orders.line)
 
 
 def _place(panel: Canvas, box: Box | None) -> None:

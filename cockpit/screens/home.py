@@ -163,7 +163,8 @@ class Home(Screen[None]):
             found = await asyncio.to_thread(self._list.rows)
         finally:
             self._looking = False
-        self.query_one(Choices).show([*self._presets, *found])
+        if self.is_attached:
+            self.query_one(Choices).show([*self._presets, *found])
 
     def action_move(self, by: int) -> None:
         """The cursor."""
