@@ -30,6 +30,8 @@ class Keeper:
         self._folder, self._keep = folder, keep
         self._engine, self._store, self._reporter = engine, store, reporter
         self._saves = 0
+        self._known: set[int] = set()  # steps whose checkpoints this attempt wrote or restored
+        self._bad: set[Path] = set()
 
     def restore(self) -> tuple[Path, Manifest] | None:
         """Take up the newest good checkpoint, if there is one; raises NoGoodCheckpoint."""
@@ -41,6 +43,7 @@ class Keeper:
         self._tell("verified", manifest.step, path, started, manifest.bytes)
         self._engine.load(path)
         restore_random_state(path, self._store.rank)
+        self._known.add(manifest.step)
         self._tell("restored", manifest.step, path, started, manifest.bytes)
         return found
 
@@ -49,24 +52,28 @@ class Keeper:
         started, step = time.monotonic(), position.step
         target = folders.path(self._folder, step)
         self._saves += 1
+        name, known = f"save/{self._saves}", step in self._known
         self._tell("started", step, target, started, 0)
         try:
-            saved = save(self._folder, position, self._engine, self._store, f"save/{self._saves}")
+            saved = save(self._folder, position, self._engine, self._store, name, known)
         except CheckpointFailed as error:
             self._tell("failed", step, target, started, 0, str(error))
             self._reporter.send(_failure(step, str(error)))
             return str(error)
         self._tell("saved", step, target, started, saved.bytes)
-        self._prune()
+        self._known.add(step)
+        self._bad.discard(target)
+        self._prune(step)
         return None
 
-    def _prune(self) -> None:
+    def _prune(self, newest: int) -> None:
         if self._store.rank == 0:
             started = time.monotonic()
-            for step, path in folders.prune(self._folder, self._keep):
+            for step, path in folders.prune(self._folder, self._keep, newest, self._bad):
                 self._tell("pruned", step, path, started, 0)
 
     def _reject(self, step: int, path: Path, reason: str) -> None:
+        self._bad.add(path)
         self._tell("rejected", step, path, time.monotonic(), 0, reason)
 
     def _tell(

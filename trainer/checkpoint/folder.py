@@ -7,15 +7,18 @@ latest -> step-00000100   for people and scripts; nothing here relies on it
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from trainer.checkpoint.manifest import flush
 from trainer.contract import layout
 
 _NAME = re.compile(r"step-(\d{8,})")
-_LEFTOVER = (".writing-", ".pruned-", ".replaced-", ".latest-")
+_REPLACED = ".replaced-"
+_LEFTOVER = (".writing-", ".pruned-", _REPLACED, ".latest-")
 
 
 def complete(folder: Path) -> list[tuple[int, Path]]:
@@ -47,8 +50,8 @@ def publish(written: Path, step: int) -> None:
     """Give a written checkpoint its name, and point `latest` to it."""
     folder = written.parent
     target = path(folder, step)
-    if target.exists():  # one that was found bad, or it would not be written again
-        old = folder / f".replaced-{target.name}"
+    if target.exists():  # found bad, or written with other live settings
+        old = folder / f"{_REPLACED}{target.name}"
         shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
     written.rename(target)
@@ -58,26 +61,37 @@ def publish(written: Path, step: int) -> None:
     link.symlink_to(target.name)
     link.replace(folder / layout.LATEST)
     flush(folder)
-    shutil.rmtree(folder / f".replaced-{target.name}", ignore_errors=True)
+    shutil.rmtree(folder / f"{_REPLACED}{target.name}", ignore_errors=True)
 
 
-def prune(folder: Path, keep: int) -> list[tuple[int, Path]]:
-    """Remove all but the newest `keep` checkpoints (0 keeps all); those removed."""
-    surplus = complete(folder)[keep:] if keep else []
-    for _, old in surplus:
+def prune(folder: Path, keep: int, step: int, bad: Collection[Path]) -> list[tuple[int, Path]]:
+    """Remove, of the checkpoints up to that of a step, which is good, all but the newest `keep`
+    good ones (0 keeps all); those removed. Later ones were passed over and do not count."""
+    past = [(number, path) for number, path in complete(folder) if number <= step]
+    good = [(number, path) for number, path in past if path not in bad]
+    removed = []
+    for number, old in past if keep else ():
+        if (number, old) in good[:keep]:
+            continue
         # The rename first: a half-removed folder must not look like a checkpoint.
         going = old.with_name(f".pruned-{old.name}")
-        old.rename(going)
-        shutil.rmtree(going, ignore_errors=True)
-    return surplus
+        with contextlib.suppress(OSError):  # what cannot be removed stays
+            old.rename(going)
+            shutil.rmtree(going, ignore_errors=True)
+            removed.append((number, old))
+    return removed
 
 
 def tidy(folder: Path) -> None:
-    """Remove what killed processes left half-done."""
-    for entry in folder.iterdir() if folder.is_dir() else ():
+    """Remove what killed processes left half-done, and put back what they were replacing."""
+    for entry in list(folder.iterdir()) if folder.is_dir() else ():
         if not entry.name.startswith(_LEFTOVER):
             continue
-        if entry.is_symlink():
+        replaced = entry.with_name(entry.name.removeprefix(_REPLACED))
+        if entry.name.startswith(_REPLACED) and not replaced.exists():
+            with contextlib.suppress(OSError):
+                entry.rename(replaced)
+        elif entry.is_symlink():
             entry.unlink(missing_ok=True)
         else:
             shutil.rmtree(entry, ignore_errors=True)

@@ -25,7 +25,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Everything that a checkpoint is.
 
     step and tokens: trained so far; data_cursor: sequences consumed; world: ranks that wrote it;
-    files: by path relative to the checkpoint; knobs: live settings in force.
+    files: by path relative to the checkpoint; knobs: live settings in force; digest: SHA-256 of
+    all the rest, so that a damaged number does not pass for a right one.
     """
 
     step: int
@@ -36,6 +37,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     knobs: dict[str, float]
     versions: dict[str, str]
     created: float
+    digest: str = ""
     format: int = FORMAT
 
     @property
@@ -49,12 +51,18 @@ class BadCheckpoint(Exception):
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, on disk when this returns."""
+    """Write the manifest with its digest, on disk when this returns."""
     path = folder / MANIFEST
+    manifest.digest = _digest(manifest)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
     flush(path)
     for directory in {file.parent for file in folder.rglob("*")}:
         flush(directory)
+
+
+def _digest(manifest: Manifest) -> str:
+    rest = msgspec.structs.replace(manifest, digest="")
+    return hashlib.sha256(msgspec.json.encode(rest)).hexdigest()
 
 
 def read(folder: Path) -> Manifest:
@@ -65,10 +73,12 @@ def read(folder: Path) -> Manifest:
         raise BadCheckpoint("it has no manifest: it was not finished") from None
     except OSError as error:
         raise BadCheckpoint(f"its manifest cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadCheckpoint("its manifest is damaged") from None
     if manifest.format != FORMAT:
         raise BadCheckpoint(f"it has format {manifest.format}, this version reads {FORMAT}")
+    if manifest.digest != _digest(manifest):
+        raise BadCheckpoint("its manifest is damaged")
     return manifest
 
 

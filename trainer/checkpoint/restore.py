@@ -31,9 +31,9 @@ def newest_good(
     """The newest checkpoint whose files all have their checksums, each rank reading its share of
     them; None if there is none at all. reject is called, on rank 0, for each that is passed
     over. Raises NoGoodCheckpoint on all ranks if all were."""
-    listed = folders.complete(folder) if store.rank == 0 else []
     if store.rank == 0:
         folders.tidy(folder)
+    listed = folders.complete(folder) if store.rank == 0 else []
     for number in range(10**6):
         candidate = _propose(listed, number, store)
         if candidate.path is None:

@@ -59,11 +59,14 @@ class _Outcome(msgspec.Struct):
     files: dict[str, File] = {}
 
 
-def save(folder: Path, position: Position, engine: Engine, store: Store, name: str) -> Saved:
+def save(
+    folder: Path, position: Position, engine: Engine, store: Store, name: str, known: bool = False
+) -> Saved:
     """Write the checkpoint of a position below the folder of checkpoints; raises
-    CheckpointFailed. name is the same on all ranks and new for each call. A good checkpoint of
-    the same step is left as it is."""
-    mine = msgspec.json.encode(_start(folder, position)) if store.rank == 0 else None
+    CheckpointFailed. name is the same on all ranks and new for each call. known tells that this
+    attempt wrote or restored the checkpoint of this step, which then is left as it is; one that
+    is merely there may have been passed over as damaged, and is replaced."""
+    mine = msgspec.json.encode(_start(folder, position, known)) if store.rank == 0 else None
     start = msgspec.json.decode(store.share(f"{name}/start", mine), type=_Start)
     if start.problem:
         raise CheckpointFailed(start.problem)
@@ -88,7 +91,9 @@ class _Stages:
         try:
             outcome = _Outcome(problem=None, files=part() or {})
         except Exception as error:  # whatever stopped the writing, all must hear it
-            outcome = _Outcome(problem=f"rank {self._store.rank} could not write: {_words(error)}")
+            outcome = _Outcome(
+                problem=f"rank {self._store.rank} could not write: {self._why(error)}"
+            )
         replies = self._store.exchange(f"{self._name}/{stage}", msgspec.json.encode(outcome))
         outcomes = [msgspec.json.decode(reply, type=_Outcome) for reply in replies]
         if problems := [outcome.problem for outcome in outcomes if outcome.problem]:
@@ -97,29 +102,37 @@ class _Stages:
             raise CheckpointFailed("; ".join(problems))
         return {name: file for outcome in outcomes for name, file in outcome.files.items()}
 
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, RuntimeError) and "inline_container" in str(error):
+            # All that torch's writer says of a full disk is where in its code it noticed.
+            free = shutil.disk_usage(self._writing).free
+            return f"a file could not be written to its end, {_size(free)} free on the disk"
+        return _words(error)
 
-def _start(folder: Path, position: Position) -> _Start:
+
+def _start(folder: Path, position: Position, known: bool) -> _Start:
     """Rank 0: make the folder, unless it is there or cannot hold what will come."""
     try:
-        if (there := _good(folder, position.step)) is not None:
+        if known and (there := _there(folder, position)) is not None:
             return _Start(there=there)
-        folders.begin(folder, position.step)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         needed = _last_size(folder)
         if (free := shutil.disk_usage(folder).free) < needed:
-            return _Start(problem=f"{_gb(needed)} needed in {folder}, {_gb(free)} free")
+            return _Start(problem=f"{_size(needed)} needed in {folder}, {_size(free)} free")
+        folders.begin(folder, position.step)
     except OSError as error:
         return _Start(problem=f"cannot write to {folder}: {_words(error)}")
     return _Start()
 
 
-def _good(folder: Path, step: int) -> Saved | None:
-    path = folders.path(folder, step)
+def _there(folder: Path, position: Position) -> Saved | None:
+    path = folders.path(folder, position.step)
     try:
         manifest = manifests.read(path)
         manifests.check_sizes(path, manifest)
     except BadCheckpoint:
         return None
-    return Saved(str(path), manifest.bytes)
+    return Saved(str(path), manifest.bytes) if manifest.knobs == position.knobs else None
 
 
 def _last_size(folder: Path) -> int:
@@ -170,5 +183,5 @@ def _words(error: Exception) -> str:
     return str(error).strip().split("\n")[0][:200] or type(error).__name__
 
 
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
