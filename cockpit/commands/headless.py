@@ -64,7 +64,9 @@ class _Follower:
         await self._interrupted.wait()
         self._interrupted.clear()
         tell("asking the run to checkpoint and stop; once more leaves it to that")
-        while not await self._sent_stop() and self._interrupts < 2:
+        while not await self._sent_stop():
+            if self._interrupts > 1:
+                return
             await asyncio.sleep(0.3)
         while self._interrupts < 2:
             await self._interrupted.wait()
