@@ -90,6 +90,8 @@ class Supervisor:
         elif self._takeover:
             self._say("took-over", "nothing of the run was alive any more")
             self.pipe.expect(self.history.attempt, self.history.last_n, list)
+            if not self.history.ended:  # whoever waits for `ready` shall read how it ended
+                await ending.conclude(self)
         else:
             self._say("started", "")
             reason = "started" if self.history.attempt == 0 else "continued"
@@ -144,17 +146,19 @@ class Supervisor:
                 return False
             await self.pause(rest)
         request, self._again = self._again, None
+        was_paused = self.history.phase == "paused"
         await self._launch(reason, self.config.restart.max if request else left)
         if request:
             self.record(
                 messages.Ack(id=request.id, command="restart", state="done", step=self.step)
             )
+        elif was_paused:  # nobody has asked it to go on
+            self._order(messages.Pause(id=new_id()), "supervisor")
         return True
 
     async def _launch(self, reason: str, left: int) -> None:
         await process.end_all(self.run.path)  # whatever an earlier attempt has left behind
         attempt = self.history.attempt + 1
-        was_paused = self.history.phase == "paused" and not self.history.ended
         self.watchdog = Watchdog(self.history, self.config.restart.grace)
         self.pipe.expect(attempt, 0, self._outstanding)
         try:
@@ -163,8 +167,6 @@ class Supervisor:
             ending.fail_to_start(self, error)
             return
         self._record_launch(self.trainer, reason, left)
-        if was_paused:
-            self._order(messages.Pause(id=new_id()), "supervisor")
 
     def _record_launch(self, trainer: Trainer, reason: str, left: int) -> None:
         latest = self.run.checkpoints / layout.LATEST
