@@ -43,7 +43,8 @@ def _kind(error: BaseException, name: str, text: str) -> str:
         return "configuration"
     if name == "NoGoodCheckpoint":
         return "no-good-checkpoint"
-    if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "out of memory" in lowered:
+    spent = ("out of memory", "can't allocate memory")
+    if isinstance(error, MemoryError) or any(word in lowered for word in spent):
         return "out-of-memory"
     if isinstance(error, OSError) and error.errno in (28, 122):  # no space left, quota exceeded
         return "disk-full"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoConfig, Llama4ForCausalLM, Llama4TextConfig, PreTrainedModel
@@ -18,7 +19,11 @@ def text_config(config: Config, vocabulary: int) -> Llama4TextConfig:
     path = Path(config.model.path or "").expanduser()
     if not (path / "config.json").is_file():
         raise ConfigError(f"model.path: no config.json in {path}")
-    found = AutoConfig.from_pretrained(path)
+    try:
+        found = AutoConfig.from_pretrained(path)
+    except Exception as error:  # of many types, for what can be wrong in the file
+        reason = str(error).split("\n")[0][:300]
+        raise ConfigError(f"model.path: {path}/config.json cannot be used: {reason}") from None
     found = getattr(found, "text_config", found)
     if not isinstance(found, Llama4TextConfig):
         raise ConfigError(f"model.path: {path} holds a {found.model_type}, not a Llama 4")
@@ -49,23 +54,40 @@ def _tiny(tiny: TinyModel, vocabulary: int, seq_len: int) -> Llama4TextConfig:
 def build(config: Config, text: Llama4TextConfig) -> PreTrainedModel:
     """The model on the CPU in its training dtype, weights included. For a tiny one the seed
     decides the weights, the same on every rank; under ZeRO-3 a checkpoint's weights are
-    partitioned as they load (keep an HfDeepSpeedConfig alive around this call)."""
+    partitioned as they load (keep an HfDeepSpeedConfig alive around this call). Raises
+    ConfigError where the checkpoint is not whole."""
     dtype = getattr(torch, config.model.dtype)
     attention = "sdpa" if config.attention.kind == "auto" else config.attention.kind
     torch.manual_seed(config.train.seed)
     if config.model.path:
-        model = Llama4ForCausalLM.from_pretrained(
-            Path(config.model.path).expanduser(),
-            config=text,
-            dtype=dtype,
-            attn_implementation=attention,
-        )
+        model = _load(Path(config.model.path).expanduser(), text, dtype, attention)
     else:
         text._attn_implementation = attention
         model = Llama4ForCausalLM(text).to(dtype)
     model.config.use_cache = False
     if config.activation_checkpointing == "full":
         _recompute_layers(model)
+    return model
+
+
+def _load(
+    path: Path, text: Llama4TextConfig, dtype: torch.dtype, attention: str
+) -> PreTrainedModel:
+    """The text part of a checkpoint; raises ConfigError where weights are missing, which would
+    otherwise be random."""
+    if not any(path.glob("*.safetensors")):
+        raise ConfigError(f"model.path: no safetensors files in {path}")
+    loaded: Any = Llama4ForCausalLM.from_pretrained(
+        path,
+        config=text,
+        dtype=dtype,
+        attn_implementation=attention,
+        output_loading_info=True,
+    )
+    model: PreTrainedModel = loaded[0]
+    if missing := sorted(loaded[1]["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise ConfigError(f"model.path: {path} lacks {missing[0]}{more}")
     return model
 
 
