@@ -35,7 +35,7 @@ async def conclude(supervisor: Supervisor) -> None:
     verdict = supervisor.watchdog.verdict
     if verdict is not None and verdict.kind != "rank-gone":
         _ended_by_us(supervisor, verdict)
-    elif supervisor.history.phase == "done":
+    elif supervisor.history.phase == "done" or supervisor.history.stopped:
         _finished(supervisor)
     elif trainer is not None and trainer.code == 0:
         _end(supervisor, "stopped", f"the trainer ended by itself after step {supervisor.step}")

@@ -35,6 +35,8 @@ class History:
     """Commands without a final answer."""
     stop: AnyOrder | None = None
     """The stop that was asked for in this attempt."""
+    stopped: bool = False
+    """Whether the trainer has followed a stop in this attempt, a signal's included."""
     ended: bool = False
     _automatic: bool = False
 
@@ -82,13 +84,15 @@ class History:
         if entry.state == "accepted":
             return
         self.orders.pop(entry.id, None)
+        if entry.command == "stop" and entry.state == "done":
+            self.stopped = True
         if entry.state == "refused" and self.stop is not None and self.stop.id == entry.id:
             self.stop = None
 
     def _launch(self, entry: messages.Launch) -> None:
         self.barren = self.barren + 1 if self._automatic and not self.stepped else 0
         self.attempt, self.last_n, self.phase = entry.attempt, 0, ""
-        self.stepped = self.ended = self._automatic = False
+        self.stepped = self.stopped = self.ended = self._automatic = False
         self.failures, self.gone = [], []
 
 

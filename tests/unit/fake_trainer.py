@@ -110,7 +110,7 @@ class Fake:
             if self.attempt <= plan.crash_attempts and self.step >= plan.crash_at >= 0:
                 self.crash()
             if self.boundary():
-                break
+                self.end(0)
         self.save()
         self.phase("done")
         self.end(0)
@@ -172,6 +172,7 @@ class Fake:
             return False
         if isinstance(order, messages.Stop):
             self.phase("stopping")
+            self.save()
         self.done(order, name)
         return isinstance(order, messages.Stop)
 

@@ -69,6 +69,7 @@ def test_stop_saves_and_resume_continues_in_the_same_journal(stage: Stage) -> No
     stop = order(run, messages.Stop(id="s"))
     stopped = over(run)
     assert stopped.state == "stopped"
+    assert stopped.detail == f"as asked, after step {stopped.step} of 40"
     assert stopped.last_checkpoint is not None
     assert stopped.last_checkpoint.step == stopped.step
     answer = ack(run, stop)
