@@ -82,10 +82,12 @@ def _open_pipe(run_dir: Path, here: Place, output: BinaryIO, orders: Orders) -> 
 
 
 def _stop_on_signals(orders: Orders, here: Place) -> None:
-    """SIGTERM and SIGINT ask for a checkpoint and a stop; rank 0 speaks for all."""
+    """SIGTERM and SIGINT ask for a checkpoint and a stop; rank 0 speaks for all. Under a
+    supervisor they mean nothing: it gets them too and orders the stop, and what torchrun sends
+    when a rank has died must not look like a wish to stop."""
 
     def stop(number: int, _frame: object) -> None:
-        if here.leads:
+        if here.leads and layout.PIPE_VARIABLE not in os.environ:
             # By a thread: the interrupted code may hold the very lock that the answer needs.
             order = messages.Stop(id=f"signal-{number}")
             threading.Thread(target=orders.put, args=[order], daemon=True).start()

@@ -142,14 +142,16 @@ class Run:
         """Wait for a step."""
         self.until(lambda _: max(self.steps(), default=0) >= step, f"step {step}")
 
-    def until_entry(self, kind: str, count: int = 1, **fields: Any) -> Entry:
+    def until_entry(self, entry_type: str, count: int = 1, **fields: Any) -> Entry:
         """Wait for the count-th entry of a type with these fields."""
 
         def found(entries: list[Entry]) -> Entry | None:
-            fitting = [e for e in entries if e["type"] == kind and fields.items() <= e.items()]
+            fitting = [
+                e for e in entries if e["type"] == entry_type and fields.items() <= e.items()
+            ]
             return fitting[count - 1] if len(fitting) >= count else None
 
-        entry: Entry = self.until(found, f"{kind} {fields}")
+        entry: Entry = self.until(found, f"{entry_type} {fields}")
         return entry
 
     def until_ended(self, state: str, count: int = 1) -> Entry:
