@@ -28,6 +28,7 @@ class OwnStore(Store):
 
 @pytest.fixture
 def ranks(store_server: int, request: pytest.FixtureRequest) -> list[OwnStore]:
+    # Two connections: a read that waits holds up every write on its own.
     made = [OwnStore(0, 3)]
     made[0].prefix = request.node.name
     made[0]._store = PrefixStore(request.node.name, made[0]._store)
@@ -64,6 +65,11 @@ def test_telling_never_waits_for_another_rank(ranks: list[OwnStore]) -> None:
     started = time.monotonic()
     leading.close(patience=0.2)
     assert time.monotonic() - started < 2, "nor does the end wait for ranks that are gone"
+    for store in ranks[1:]:
+        for number in range(1, 1001):
+            FollowingReporter(store).step(step(number, loss=None), 1.0)
+    leading._thread.join(20)
+    assert not leading._thread.is_alive()
 
 
 def test_memory_of_every_rank_follows_that_of_the_first(ranks: list[OwnStore]) -> None:
