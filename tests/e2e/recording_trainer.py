@@ -1,8 +1,9 @@
 """The trainer, with every decision of every router written down by another way than its own.
 
 `torchrun -m tests.e2e.recording_trainer RUN.yaml` leaves RANK.jsonl beside RUN.yaml: for each
-call of a router its layer, the expert with the largest logit for every token, and whether autograd
-was running backward, which is when activation checkpointing computes a layer again.
+call of a router its layer, the expert that got each token (the one whose score is not zero), and
+whether autograd was running backward, as it does when activation checkpointing computes a layer
+again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def recording(
     scores, logits = stock(router, hidden)
     layer = layers.setdefault(id(router), len(layers))  # they are first called in their order
     again = torch._C._current_graph_task_id() != -1
-    experts = [row.index(max(row)) for row in logits.tolist()]
+    experts = [expert for row in scores.tolist() for expert, score in enumerate(row) if score]
     FILE.write(json.dumps({"layer": layer, "again": again, "experts": experts}) + "\n")
     return scores, logits
 

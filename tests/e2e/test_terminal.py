@@ -102,12 +102,12 @@ def test_it_is_left_in_every_way_and_found_again(desk: Desk, terminals: list[Tmu
     terminal.until("paused after step")
     step = run.until_entry("phase", phase="paused")["step"]
     terminal.press("c")
-    terminal.until(f"checkpoint of step {step}")
+    terminal.until(f"checkpoint done after step {step}")
     terminal.press("p")
     run.until_step(step + 2)
     terminal.press("s")
-    terminal.until("without a checkpoint")
-    terminal.press("Enter")
+    terminal.until("write a checkpoint, then stop")
+    terminal.press("s")
     terminal.until("stopped", 60)
     run.until_ended("stopped")
 
