@@ -28,7 +28,7 @@ class OwnStore(Store):
 
 @pytest.fixture
 def ranks(store_server: int, request: pytest.FixtureRequest) -> list[OwnStore]:
-    # Two connections: a read that waits holds up every write on its own.
+    # The leading rank reads on a second connection, so these may share one for their writes.
     made = [OwnStore(0, 3)]
     made[0].prefix = request.node.name
     made[0]._store = PrefixStore(request.node.name, made[0]._store)
