@@ -146,7 +146,7 @@ class Engine(Section):
     zero_stage: Literal[0, 1, 2, 3] = 3
     """ZeRO: 1 shards optimizer states, 2 gradients too, 3 weights too."""
     offload_optimizer: Offload = "none"
-    """Where the sharded optimizer states lie; nvme needs zero_stage 3 and nvme_path."""
+    """Where the sharded optimizer states lie; nvme needs zero_stage 3."""
     offload_params: Literal["none", "cpu"] = "none"
     """Where the sharded weights lie; needs zero_stage 3."""
     nvme_path: str | None = None
@@ -307,11 +307,16 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.2 numbers: 2e-4 is a number here, as everyone who writes it means."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """Quotes the texts that the loader would take for numbers."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
 
 
 def parse_yaml(text: str) -> Any:
@@ -320,6 +325,11 @@ def parse_yaml(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except (ValueError, RecursionError) as error:  # the 31st of February; brackets without end
         raise yaml.YAMLError(str(error)) from None
+
+
+def dump_yaml(values: Mapping[str, Any]) -> str:
+    """YAML that `parse_yaml` reads back as the same values."""
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def keys(section: type[msgspec.Struct] = Config, prefix: str = "") -> Iterator[str]:

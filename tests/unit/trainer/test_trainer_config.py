@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from trainer_helpers import quick
@@ -349,13 +348,19 @@ def test_a_preset_file_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 def write_run(path: Path, config: Config) -> Path:
     values = {"config": msgspec.to_builtins(config)}
-    path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+    path.write_text(configuration.dump_yaml(values), encoding="utf-8")
     return path
 
 
 @pytest.mark.parametrize("name", presets.names())
 def test_a_preset_survives_run_yaml(tmp_path: Path, name: str) -> None:
     config = presets.resolve(name)
+    assert configuration.load_run(write_run(tmp_path / "run.yaml", config)) == config
+
+
+@pytest.mark.parametrize("text", ["1e5", "+1E5", "0e0", "12", "null", "2020-01-01", "yes", "a: b"])
+def test_a_text_that_looks_like_something_else_stays_a_text(tmp_path: Path, text: str) -> None:
+    config = configuration.build(TINY | {"description": text, "data": {"path": text}})
     assert configuration.load_run(write_run(tmp_path / "run.yaml", config)) == config
 
 
