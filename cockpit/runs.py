@@ -25,6 +25,7 @@ from cockpit import processes
 from trainer.contract import config as configuration
 from trainer.contract import layout
 from trainer.contract.config import Config
+from trainer.contract.values import dump_yaml, parse_yaml
 
 VARIABLE = "L4COCKPIT_RUNS_DIR"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -190,8 +191,7 @@ def _write_run_file(path: Path, head: dict[str, Any], config: Config) -> None:
         "git_commit": _git_commit(),
         "config": msgspec.json.decode(msgspec.json.encode(config)),
     }
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    write_private(path, text.encode())
+    write_private(path, dump_yaml(values).encode())
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -252,7 +252,7 @@ def load(path: Path) -> Run | None:
     try:
         text = (path / layout.RUN_FILE).read_text(encoding="utf-8")
         # Only the head is wanted here, and parsing YAML is slow.
-        values = configuration.parse_yaml(text.partition("\nversions:")[0])
+        values = parse_yaml(text.partition("\nversions:")[0])
         return _run(path.resolve(), values["run"])
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError):
         return None

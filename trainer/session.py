@@ -20,7 +20,23 @@ def train(config: Config, run_dir: Path, here: Place, orders: Orders, pipe: Pipe
     """Train a run; pipe is rank 0's alone. Raises what goes wrong."""
     store = Store(here.rank, here.world)
     reporter = _reporter(store, pipe)
+    try:
+        _train(config, run_dir, here, orders, pipe, store, reporter)
+    except BaseException:
+        reporter.close(patience=1.0)  # it may wait for a rank that is dead
+        raise
+    reporter.close(patience=60.0)
 
+
+def _train(
+    config: Config,
+    run_dir: Path,
+    here: Place,
+    orders: Orders,
+    pipe: Pipe | None,
+    store: Store,
+    reporter: Reporter,
+) -> None:
     def tell(detail: str) -> None:
         reporter.send(messages.Phase(phase="loading", step=0, detail=detail))
 
@@ -44,7 +60,6 @@ def train(config: Config, run_dir: Path, here: Place, orders: Orders, pipe: Pipe
     if pipe:
         orders.tell(lambda order: pipe.send(loop.acceptance(order)))
     loop.run()
-    reporter.close()
 
 
 def _reporter(store: Store, pipe: Pipe | None) -> Reporter:

@@ -11,10 +11,12 @@ from trainer.contract.config import Config
 
 def torchrun_command(python: str, config: Config, run_dir: Path, attempt: int) -> list[str]:
     """The command that trains a run. torchrun writes every rank's output, prefixed, to its own
-    stdout; it never restarts by itself, that is the supervisor's to decide."""
+    stdout; it never restarts by itself, that is the supervisor's to decide. The ranks of one host
+    meet on the loopback address: a host's own name may take long to resolve, or lead elsewhere."""
     return [
         python, "-m", "torch.distributed.run",
-        "--standalone", "--nnodes", "1", "--nproc-per-node", str(config.launch.nproc),
+        "--standalone", "--local-addr", "127.0.0.1",
+        "--nnodes", "1", "--nproc-per-node", str(config.launch.nproc),
         "--max-restarts", "0", "--tee", "3",
         "--log-dir", str(run_dir / layout.RANK_LOGS / f"attempt-{attempt}"),
         "-m", "trainer", str(run_dir / layout.RUN_FILE),

@@ -163,7 +163,7 @@ class Ack(Message, tag="ack"):
     command: str
     state: Literal["accepted", "done", "refused"]
     step: int
-    reason: str = ""
+    reason: str = msgspec.field(default_factory=str)  # a factory, so that it is never left out
 
 
 class Failure(Message, tag="failure"):

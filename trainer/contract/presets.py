@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from trainer.contract import config as configuration
+from trainer.contract import values as nested
 from trainer.contract.config import Config, ConfigError
 
 
@@ -27,10 +28,10 @@ def names() -> list[str]:
 def resolve(preset: str, overrides: Iterable[str] = ()) -> Config:
     """The checked configuration of a preset (a shipped name, or a path to a YAML file) with
     `a.b=c` overrides applied in order; raises ConfigError."""
-    values = _values(preset, ())
+    found = _values(preset, ())
     for text in overrides:
-        values = configuration.merge(values, configuration.parse_override(text))
-    return configuration.build(values)
+        found = nested.merge(found, nested.parse_override(text))
+    return configuration.build(found)
 
 
 def title(preset: str) -> str:
@@ -46,18 +47,18 @@ def _values(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if preset in seen:
         raise ConfigError(f"presets extend each other in a circle: {' → '.join((*seen, preset))}")
     try:
-        values = configuration.parse_yaml(_read(preset))
+        found = nested.parse_yaml(_read(preset))
     except yaml.YAMLError as error:
         raise ConfigError(f"preset {preset} is not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(values, Mapping):
+    if not isinstance(found, Mapping):
         raise ConfigError(f"preset {preset} holds no keys")
-    own = dict(values)
+    own = dict(found)
     base = own.pop("extends", None)
     if base is None:
         return own
     if not isinstance(base, str):
         raise ConfigError(f"preset {preset}: extends wants one name, not {base!r}")
-    return configuration.merge(_values(base, (*seen, preset)), own)
+    return nested.merge(_values(base, (*seen, preset)), own)
 
 
 def _read(preset: str) -> str:

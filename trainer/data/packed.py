@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 from trainer.contract.config import Config, ConfigError
 from trainer.data import source, tokenizer
 
-FORMAT = 1
+FORMAT = 2
 FILES = ("tokens.npy", "loss.npy", "tokenizer.json", "meta.json")
 
 

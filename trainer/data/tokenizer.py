@@ -46,6 +46,8 @@ def load(model: str) -> Tokenizer:
 def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], int]:
     """Token ids of a document, and how many at its start carry no loss."""
     begin, answer, end = (_marker(tokenizer, name) for name in (BEGIN, ANSWER, END))
+    # Text that spells a marker is text: it must not end a document or fake a prompt.
+    tokenizer.encode_special_tokens = True
     completion = tokenizer.encode(example.completion, add_special_tokens=False).ids
     if not example.prompt:
         return [begin, *completion, end], 1

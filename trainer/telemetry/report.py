@@ -32,8 +32,8 @@ class Reporter(Protocol):
     def memory(self, sample: Memory) -> None:
         """This rank's memory."""
 
-    def close(self) -> None:
-        """Wait until everything told is in the outbox."""
+    def close(self, patience: float) -> None:
+        """Wait until everything told is in the outbox, for so many seconds at the most."""
 
 
 class FollowingReporter:
@@ -53,7 +53,7 @@ class FollowingReporter:
         """See `Reporter`."""
         self._store.put(_memory_key(self._store.rank), messages.encode(sample))
 
-    def close(self) -> None:
+    def close(self, patience: float) -> None:
         """See `Reporter`."""
 
 
@@ -79,7 +79,7 @@ class LeadingReporter:
         """See `Reporter`."""
         self._told.put((sample, None))
 
-    def close(self, patience: float = 10.0) -> None:
+    def close(self, patience: float) -> None:
         """See `Reporter`."""
         self._told.put(None)
         self._thread.join(patience)

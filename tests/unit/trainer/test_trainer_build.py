@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from trainer.contract import config as configuration
+from trainer.contract import values as nested
 from trainer.contract.config import Adapter, Config, ConfigError
 from trainer.llama4 import adapters, build
 
@@ -38,7 +39,7 @@ VISION: dict[str, Any] = {
 def config_for(path: Path | None, **more: Any) -> Config:
     model: dict[str, Any] = {"path": str(path)} if path else {"tiny": {"hidden": 32, "experts": 4}}
     values = {"model": {"dtype": "float32"} | model}
-    return configuration.build(configuration.merge(values, more))
+    return configuration.build(nested.merge(values, more))
 
 
 def built(config: Config) -> Any:

@@ -13,6 +13,7 @@ from trainer_helpers import quick
 
 from trainer.contract import config as configuration
 from trainer.contract import presets
+from trainer.contract import values as nested
 from trainer.contract.config import Config, ConfigError
 
 TINY: dict[str, Any] = {"model": {"tiny": {}}}
@@ -188,19 +189,19 @@ def test_values_that_do_not_go_together_are_refused(overrides: list[str], said: 
     ],
 )
 def test_set_takes_values_as_they_are_written(text: str, value: Any) -> None:
-    assert configuration.parse_override(f"a.b={text}") == {"a": {"b": value}}
+    assert nested.parse_override(f"a.b={text}") == {"a": {"b": value}}
 
 
 @pytest.mark.parametrize("text", ["train.steps", "=3", " = 3", ""])
 def test_set_without_key_or_value_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--set wants KEY=VALUE, as in train.steps=100"):
-        configuration.parse_override(text)
+        nested.parse_override(text)
 
 
 @pytest.mark.parametrize("text", ["[1", "2020-13-45", "0b_", "!!python/name:os.system", "[" * 5000])
 def test_set_with_something_that_is_no_value_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a value"):
-        configuration.parse_override(f"data.path={text}")
+        nested.parse_override(f"data.path={text}")
 
 
 @quick
@@ -253,7 +254,7 @@ def flat(values: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any
 def test_merging_keeps_what_is_over_and_all_that_it_does_not_touch(
     base: dict[str, Any], over: dict[str, Any]
 ) -> None:
-    merged = flat(configuration.merge(base, over))
+    merged = flat(nested.merge(base, over))
     top = flat(over)
     for key, value in top.items():
         if value != {}:
@@ -348,7 +349,7 @@ def test_a_preset_file_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 def write_run(path: Path, config: Config) -> Path:
     values = {"config": msgspec.to_builtins(config)}
-    path.write_text(configuration.dump_yaml(values), encoding="utf-8")
+    path.write_text(nested.dump_yaml(values), encoding="utf-8")
     return path
 
 
@@ -375,7 +376,7 @@ def test_a_text_that_looks_like_something_else_stays_a_text(tmp_path: Path, text
 def test_any_configuration_survives_run_yaml_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, description: str, lr: float, path: str, **drawn: Any
 ) -> None:
-    values = configuration.merge(
+    values = nested.merge(
         TINY,
         {
             "description": description,
