@@ -50,7 +50,7 @@ def test_a_loss_is_the_sum_of_all_ranks_shares_and_order_stays(ranks: list[OwnSt
     for number in range(1, 11):
         for reporter in following:
             reporter.step(step(number, loss=None), 0.125 * number)
-    leading.close()
+    leading.close(10)
     kinds = [type(message) for message in sent]
     assert kinds == [messages.Step, messages.Phase] * 10
     assert [m.loss for m in sent[::2]] == [0.5 + 0.25 * n for n in range(1, 11)]
@@ -81,7 +81,7 @@ def test_memory_of_every_rank_follows_that_of_the_first(ranks: list[OwnStore]) -
         eventually(lambda rank=rank: ranks[0].peek(f"memory/{rank}"))
     leading = LeadingReporter(ranks[0], sent.append)
     leading.memory(memory(8))
-    leading.close()
+    leading.close(10)
     assert [(m.rank, m.step) for m in sent] == [(0, 8), (1, 7), (2, 7)]
 
 
@@ -90,5 +90,5 @@ def test_what_other_ranks_tell_of_the_run_is_told_once_by_the_first(ranks: list[
     leading = LeadingReporter(ranks[0], sent.append)
     for reporter in (leading, *(FollowingReporter(store) for store in ranks[1:])):
         reporter.send(phase(1))
-    leading.close()
+    leading.close(10)
     assert sent == [phase(1)]
