@@ -1,6 +1,6 @@
 """Writes docs/images/dashboard.svg: how the dashboard of a run looks at 120 × 40.
 
-    python docs/make_screenshot.py RUNS_DIR RUN
+python docs/make_screenshot.py RUNS_DIR RUN
 """
 
 from __future__ import annotations

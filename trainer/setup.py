@@ -49,14 +49,15 @@ def assemble(
         raise ConfigError(
             f"the tokenizer has {data.vocabulary} entries, the model {text.vocab_size}"
         )
-    tell("starting DeepSpeed (the first time it compiles, which takes a minute or more)")
+    tell("meeting the other ranks (the first time DeepSpeed compiles, about a minute)")
     join(device)
 
     def make_model() -> nn.Module:
         tell("building the model")
-        model = build.build(config, text)
-        if config.adapter.kind == "lora":
-            return adapters.add(model, config.adapter, config.train.seed)
+        base = build.build(config, text)
+        adapted = config.adapter.kind == "lora"
+        model = adapters.add(base, config.adapter, config.train.seed) if adapted else base
+        tell(f"starting DeepSpeed{_COMPILES.get(config.engine.offload_optimizer, '')}")
         return model
 
     engine = DeepSpeedEngine(config, place, device, run_dir, make_model)
@@ -69,6 +70,9 @@ def assemble(
         model=build.describe(engine.module, text),
         ranks=ranks,
     )
+
+
+_COMPILES = {"nvme": " (the first time it compiles its disk access, some minutes)"}
 
 
 def versions() -> dict[str, str]:

@@ -23,6 +23,9 @@ SMALL = (
 )
 """Settings that make tiny tinier: its start is what takes time, its steps need not."""
 
+PATIENCE = 480.0
+"""Seconds for anything to come: the first start with states on disk compiles for minutes."""
+
 Entry = dict[str, Any]
 
 
@@ -127,7 +130,7 @@ class Run:
         return [entry["step"] for entry in self.journal("step")]
 
     def until(
-        self, found: Callable[[list[Entry]], Any], what: str = "", timeout: float = 150
+        self, found: Callable[[list[Entry]], Any], what: str = "", timeout: float = PATIENCE
     ) -> Any:
         """Wait until something holds of the journal; what was found."""
         deadline = time.monotonic() + timeout
