@@ -16,11 +16,11 @@ IMAGES = Path(__file__).parent / "images"
 SIZE = (120, 40)
 
 
-async def picture(app: Cockpit, path: Path) -> None:
-    """Open the app without a terminal, let it settle, save what it shows."""
+async def picture(app: Cockpit) -> str:
+    """Open the app without a terminal, let it settle; what it shows, as SVG."""
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(2.0)
-        path.write_text(app.export_screenshot(title="l4cockpit"))
+        return app.export_screenshot(title="l4cockpit")
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
     run = runs.find(options.runs_dir, options.run)
-    asyncio.run(picture(Cockpit(options.runs_dir, run), IMAGES / "dashboard.svg"))
+    (IMAGES / "dashboard.svg").write_text(asyncio.run(picture(Cockpit(options.runs_dir, run))))
 
 
 if __name__ == "__main__":
