@@ -106,7 +106,8 @@ class RunState:
         self.state, self.detail = state, detail
 
     def _phase(self, entry: messages.Phase) -> None:
-        self.step = entry.step
+        if entry.phase != "loading":  # which checkpoint it will be is not known yet
+            self.step = entry.step
         self._become(_PHASES.get(entry.phase, self.state), entry.detail)
 
     def _memory(self, entry: messages.Memory) -> None:

@@ -32,6 +32,8 @@ MESSAGES_INTRO = """\
       supervisor.json     host, pid, start time, protocol version, socket paths
       supervisor.log      what the supervisor itself had to say
       checkpoints/step-00000100/   manifest.json written last; latest -> the newest
+      rank-logs/          torchrun's own copy of each rank's output
+      swap/               optimizer states on disk, while a run with engine.offload_optimizer=nvme trains
       failures/           last words of ranks, and messages that found no supervisor
 
 Messages are JSON objects, one a line: up the pipe from rank 0, in the journal, and over the client socket. `type` names them; the other keys are

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class Loop:
         )
         self._sampled_at = 0.0
         self._stopped = False
+        self._agreed: deque[AnyOrder] = deque()  # agreed on, not yet followed
         self._now: tuple[PhaseName, str] = "loading", ""
 
     @property
@@ -81,14 +83,17 @@ class Loop:
         path, manifest = found
         self.progress.step, self.progress.tokens = manifest.step, manifest.tokens
         self.progress.knobs |= manifest.knobs
+        self._load.every = int(self.progress.knobs.get("log_every", self._load.every))
         return path
 
     def run(self) -> None:
         """Train."""
         self._phase("training")
+        self._control.post()  # what was ordered while the run was loading
+        self._follow()
         while self.progress.step < self._config.train.steps and not self._stopped:
             self._step()
-            self._follow(self._control.agreed())
+            self._follow()
             if not self._stopped and self._checkpoint_is_due():
                 self._save()
                 self._phase("training")
@@ -155,17 +160,17 @@ class Loop:
 
     # --- orders -------------------------------------------------------------------------
 
-    def _follow(self, orders: list[AnyOrder]) -> None:
-        for order in orders:
-            match order:
+    def _follow(self) -> None:
+        """At a step boundary: what was agreed on, in order."""
+        self._agreed.extend(self._control.agreed())
+        while self._agreed and not self._stopped:
+            match order := self._agreed.popleft():
                 case messages.Pause():
                     self._pause(order)
                 case messages.Resume():
                     self._refuse(order, "the run is not paused")
                 case _:
                     self._follow_anywhere(order)
-            if self._stopped:
-                return
 
     def _follow_anywhere(self, order: AnyOrder) -> None:
         match order:
@@ -189,15 +194,17 @@ class Loop:
     def _wait_while_paused(self) -> None:
         """Until a resume, or a stop."""
         while not self._stopped:
-            for order in self._control.wait():
-                match order:
-                    case messages.Resume():
-                        self._done(order)
-                        return
-                    case messages.Pause():
-                        self._done(order)
-                    case _:
-                        self._follow_anywhere(order)
+            if not self._agreed:  # what came together with the pause is first
+                self._agreed.extend(self._control.wait())
+                continue
+            match order := self._agreed.popleft():
+                case messages.Resume():
+                    self._done(order)
+                    return
+                case messages.Pause():
+                    self._done(order)
+                case _:
+                    self._follow_anywhere(order)
 
     def _stop(self, order: messages.Stop) -> None:
         before = self._now
@@ -217,6 +224,7 @@ class Loop:
                 self.progress.knobs["lr_scale"] = order.value
             case "log_every" if order.value >= 1 and order.value == int(order.value):
                 self._load.every = int(order.value)
+                self.progress.knobs["log_every"] = order.value
             case "lr_scale" | "log_every":
                 self._refuse(order, f"{order.key} cannot be {order.value}")
                 return

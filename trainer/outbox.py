@@ -1,7 +1,8 @@
 """Messages on their way to the journal: numbered, bounded, kept until they are known to be there.
 
-Putting a message in never waits. When the space is used up because nobody reads, samples go
-first and steps only then; what was dropped is counted by type and told in a `dropped` message.
+Putting a message in never waits. Samples and all else have separate spaces; when one is used up
+because nobody reads, its oldest go; what was dropped is counted by type and told in a `dropped`
+message.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from cockpit.state import RunState
 from trainer.contract import messages, presets
 
 _POLL = 0.3
+_REVIVE_EVERY = 2.0
 
 
 def home(options: argparse.Namespace) -> Screen:
@@ -101,6 +102,7 @@ def status(options: argparse.Namespace) -> int:
     show(run, now)
     while options.follow and not now.over:
         time.sleep(1.0)
+        _revive(run)
         seq, now = now.seq, state.current(run)
         if now.seq != seq:
             show(run, now)
@@ -170,15 +172,16 @@ def _grow(run: Run, tail: journal.LineTail, follow: bool) -> Iterator[list[bytes
     yield from tail.chunks()
     if not follow:
         return
-    seen, now = journal.Tail(run.journal), RunState()
+    seen, now, due = journal.Tail(run.journal), RunState(), 0.0
     while True:
         for entry in seen.read_new():
             now.apply(entry)
         yield from tail.chunks()
         if now.over:
             return
-        if state.is_lost(run):
+        if now.state != "starting" and time.monotonic() >= due:
             _revive(run)
+            due = time.monotonic() + _REVIVE_EVERY
         time.sleep(_POLL)
 
 

@@ -146,7 +146,7 @@ class Supervisor:
                 return False
             await self.pause(rest)
         request, self._again = self._again, None
-        was_paused = self.history.phase == "paused"
+        was_paused = self.history.paused
         await self._launch(reason, self.config.restart.max if request else left)
         if request:
             self.record(
@@ -341,5 +341,8 @@ class Supervisor:
             await self.clients.endpoint.ensure()
         except OSError as error:
             note(f"socket: {error}")
-            self.clients.endpoint.path = sockets.path_for(self.run.path, ".sock")
+            try:
+                self.clients.endpoint.path = sockets.path_for(self.run.path, ".sock")
+            except OSError as nowhere:
+                note(f"socket: {nowhere}")
             self._info_written = False

@@ -79,7 +79,10 @@ def _ended_by_us(supervisor: Supervisor, verdict: Verdict) -> None:
 
 def _finished(supervisor: Supervisor) -> None:
     step, steps = supervisor.step, supervisor.history.state.steps
-    if step >= steps:
+    saved = supervisor.history.state.last_checkpoint
+    # Without the checkpoint of the last step a resume still has something to do.
+    whole = supervisor.history.phase == "done" or (saved is not None and saved.step >= steps)
+    if step >= steps and whole:
         _end(supervisor, "done", f"all {steps} steps")
     else:
         _end(supervisor, "stopped", f"as asked, after step {step} of {steps}")

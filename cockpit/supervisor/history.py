@@ -37,6 +37,8 @@ class History:
     """The stop that was asked for in this attempt."""
     stopped: bool = False
     """Whether the trainer has followed a stop in this attempt, a signal's included."""
+    paused: bool = False
+    """Whether the trainer is to stay paused, whatever else it does meanwhile."""
     ended: bool = False
     _automatic: bool = False
 
@@ -86,13 +88,15 @@ class History:
         self.orders.pop(entry.id, None)
         if entry.command == "stop" and entry.state == "done":
             self.stopped = True
+        if entry.command in ("pause", "resume") and entry.state == "done":
+            self.paused = entry.command == "pause"
         if entry.state == "refused" and self.stop is not None and self.stop.id == entry.id:
             self.stop = None
 
     def _launch(self, entry: messages.Launch) -> None:
         self.barren = self.barren + 1 if self._automatic and not self.stepped else 0
         self.attempt, self.last_n, self.phase = entry.attempt, 0, ""
-        self.stepped = self.stopped = self.ended = self._automatic = False
+        self.stepped = self.stopped = self.paused = self.ended = self._automatic = False
         self.failures, self.gone = [], []
 
 

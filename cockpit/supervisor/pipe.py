@@ -102,7 +102,7 @@ class Pipe:
         entry = messages.decode_entry(line)
         try:
             header = _headers.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._refuse(line)
             return
         known = header.type in _TAGS

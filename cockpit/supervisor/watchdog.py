@@ -58,6 +58,7 @@ class Watchdog:
     def _look_at_stop(self) -> None:
         history = self._history
         if history.stop is None:
+            self._stop_due = None  # refused: another has the whole grace again
             return
         if not history.stepped and history.phase not in _WORTH_WAITING:
             self.verdict = Verdict("nothing-to-save", "stopped before a step, nothing to save")

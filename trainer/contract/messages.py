@@ -63,7 +63,8 @@ class Model(msgspec.Struct, kw_only=True):
 
 
 class Hello(Message, tag="hello"):
-    """First message of an attempt. step is the last step already done: 0, or the checkpoint's."""
+    """Who trains what, once the model is loaded. step is the last step already done: 0, or the
+    checkpoint's."""
 
     protocol: int
     world: int
@@ -186,7 +187,7 @@ class Log(Message, tag="log"):
 
 
 class Dropped(Message, tag="dropped"):
-    """Messages that could not be kept because nobody read them; never steps before samples."""
+    """Messages that could not be kept because nobody read them."""
 
     count: int
     kinds: dict[str, int]
@@ -322,7 +323,7 @@ class Stop(Order, tag="stop"):
 
 
 class Set(Order, tag="set"):
-    """Turn a live knob: lr_scale, balance_coef or log_every."""
+    """Turn a live knob: lr_scale or log_every."""
 
     key: str
     value: float

@@ -2,7 +2,7 @@
 
 DeepSpeed 0.19 copies the swap files back when it loads a checkpoint but forgets what they are:
 the optimizer's state is empty then, so the next update starts Adam over with zero moments and
-step 1 (docs/decisions/resume-with-nvme.md). Here each subgroup's part that is not in the files,
+step 1 (docs/decisions/nvme-offload.md). Here each subgroup's part that is not in the files,
 Adam's step and whatever was too small to be swapped, is saved beside them, and after a load the
 files are registered again as what they are.
 
