@@ -44,6 +44,8 @@ def begin(folder: Path, step: int) -> None:
     making = writing(folder, step)
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True, mode=0o700)
+    # The engine's folder too: a rank that failed to make it would leave the others waiting.
+    (making / layout.ENGINE_STATE).mkdir(mode=0o700)
 
 
 def publish(written: Path, step: int) -> None:

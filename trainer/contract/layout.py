@@ -11,6 +11,7 @@ SUPERVISOR_LOG = "supervisor.log"
 SUPERVISOR_FILE = "supervisor.json"
 CHECKPOINTS = "checkpoints"
 LATEST = "latest"
+ENGINE_STATE = "engine"
 FAILURES = "failures"
 RANK_LOGS = "rank-logs"
 

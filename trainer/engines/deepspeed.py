@@ -14,13 +14,14 @@ from torch import nn
 from transformers.integrations import HfDeepSpeedConfig
 from transformers.models.llama4.modeling_llama4 import Llama4TextMoe
 
+from trainer.contract import layout
 from trainer.contract.config import Config, Optimizer
 from trainer.engines import swapped
 from trainer.engines.deepspeed_config import deepspeed_config, swap_folder
 from trainer.engines.protocol import Offloaded
 from trainer.place import Place
 
-TAG = "engine"
+TAG = layout.ENGINE_STATE
 PATIENCE = timedelta(hours=2)
 """How long a collective may take before the ranks give up: longer than the slowest checkpoint."""
 
@@ -90,7 +91,6 @@ class DeepSpeedEngine:
 
     def save(self, folder: Path) -> None:
         """See `Engine`. DeepSpeed's own format, below the folder `engine`."""
-        (folder / TAG).mkdir(exist_ok=True)
         self._files.error = None
         in_nvme = self._engine.zero_nvme_offload_optimizer
         # DeepSpeed would copy the swap files itself, but leave the other ranks waiting for ever
