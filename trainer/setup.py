@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import torch
 from torch import nn
+from torch.utils.cpp_extension import get_default_build_root
 
 from trainer.contract import messages
 from trainer.contract.config import Config, ConfigError
@@ -21,6 +22,7 @@ from trainer.engines.deepspeed import DeepSpeedEngine, join
 from trainer.llama4 import adapters, build
 from trainer.llama4.routing import RoutingCounter
 from trainer.place import Place
+from trainer.stale_locks import remove_stale_locks
 from trainer.store import Store
 
 
@@ -41,6 +43,10 @@ def assemble(
     """Data, model and engine of a run. tell is called with what is done next. Raises ConfigError
     where the configuration cannot be followed here."""
     device = _device(config, place)
+    if place.local_rank == 0:  # before the ranks meet, and so before any of them builds
+        builds = os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root()
+        for lock in remove_stale_locks(Path(builds)):
+            tell(f"a killed compilation had left its lock: {lock}")
     ranks = _meet(store, place, device)
     tell("preparing the data")
     data = packed.load(_prepared(config, place, store))
