@@ -106,6 +106,23 @@ def test_the_supervisor_just_before_the_end(desk: Desk) -> None:
     assert_each_once(run.steps(), 12)
 
 
+@pytest.mark.parametrize("victim", ["rank 0", "rank 1", "torchrun"])
+def test_one_process_during_a_checkpoint(
+    desk: Desk, straight: dict[int, float], victim: str
+) -> None:
+    run = desk.start("tiny", *SETTINGS)
+    run.until_step(6)
+    processes = {"rank 0": run.rank(0), "rank 1": run.rank(1), "torchrun": run.torchrun()}
+    wait_for(run.path / "checkpoints" / ".writing-step-00000010")
+    processes[victim].kill()
+    failure = run.until_entry("failure", kind="killed")
+    assert victim in failure["text"]
+    run.until_ended("done")
+    assert_rewound_to_a_checkpoint(run)
+    assert run.losses() == straight
+    assert not list((run.path / "checkpoints").glob(".*"))
+
+
 def test_everything_during_a_checkpoint(desk: Desk, straight: dict[int, float]) -> None:
     run = desk.start("tiny", *SETTINGS)
     writing = run.path / "checkpoints" / ".writing-step-00000010"
