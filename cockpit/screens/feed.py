@@ -32,6 +32,11 @@ class Link:
     text: str = ""
 
 
+_GLANCE = 0.05
+_GLANCES = 100
+"""Glances, five seconds in all, that an order waits for the connection."""
+
+
 class Chunks:
     """A journal in pieces, so that a long one is neither held whole nor read at one go."""
 
@@ -95,7 +100,11 @@ class Feed:
                 await self._client.close()
 
     async def send(self, order: AnyOrder) -> None:
-        """Give an order. Raises NoSupervisor."""
+        """Give an order; while the connection is being made, once it is. Raises NoSupervisor."""
+        for _ in range(_GLANCES):
+            if self._client is not None:
+                break
+            await asyncio.sleep(_GLANCE)
         if self._client is None:
             raise NoSupervisor("not connected to the run's supervisor")
         await self._client.send(order)
