@@ -50,7 +50,9 @@ class Rank(msgspec.Struct, kw_only=True):
 
 
 class Model(msgspec.Struct, kw_only=True):
-    """The shape of the model. moe_layers lists the decoder layers, from 0, that have experts."""
+    """The shape of the model. moe_layers lists the decoder layers, from 0, that have experts.
+    flops_per_token counts the matrix products that a step needs for a token, forward and
+    backward, without what activation checkpointing computes again."""
 
     layers: int
     moe_layers: list[int]
@@ -60,6 +62,7 @@ class Model(msgspec.Struct, kw_only=True):
     vocabulary: int
     parameters: int
     trainable: int
+    flops_per_token: float | None = None
 
 
 class Hello(Message, tag="hello"):
@@ -127,6 +130,32 @@ class Experts(Message, tag="experts"):
     layers: list[int]
     counts: list[list[int]]
     tokens: int
+
+
+class Balance(Message, tag="balance"):
+    """The routers' own losses, averaged over the layers and the last `steps` steps, before their
+    coefficients. aux_loss is 1 where every expert is as likely as any other and up to the number
+    of experts where one takes all; z_loss is the squared log-sum-exp of the logits."""
+
+    step: int
+    steps: int
+    aux_loss: float | None
+    z_loss: float | None
+
+
+class Updates(Message, tag="updates"):
+    """How far each expert moved over the last `steps` steps, up to and including `step`.
+
+    norms[i][e] is the Euclidean norm of the change of the trainable weights (adapters, or all) of
+    expert e in decoder layer layers[i]; null where it has none. tokens[i][e] is what it got
+    meanwhile, on all ranks.
+    """
+
+    step: int
+    steps: int
+    layers: list[int]
+    norms: list[list[float | None]]
+    tokens: list[list[int]]
 
 
 class Memory(Message, tag="memory"):
@@ -290,7 +319,19 @@ class End(Message, tag="end"):
 
 
 FromTrainer: TypeAlias = (
-    Hello | Phase | Step | Eval | Experts | Memory | Checkpoint | Ack | Failure | Log | Dropped
+    Hello
+    | Phase
+    | Step
+    | Eval
+    | Experts
+    | Balance
+    | Updates
+    | Memory
+    | Checkpoint
+    | Ack
+    | Failure
+    | Log
+    | Dropped
 )
 Entry: TypeAlias = FromTrainer | System | Alarm | Supervisor | Launch | Command | End
 """Anything that can stand in the journal."""
@@ -323,7 +364,7 @@ class Stop(Order, tag="stop"):
 
 
 class Set(Order, tag="set"):
-    """Turn a live knob: lr_scale or log_every."""
+    """Turn a live knob: lr_scale, balance_coef or log_every."""
 
     key: str
     value: float
