@@ -26,35 +26,33 @@ def swiglu(gate_up_NI2: torch.Tensor) -> torch.Tensor:
     return torch.ops.l4cockpit.swiglu(gate_up_NI2)  # type: ignore[no-any-return]
 
 
-def compiled_on_cuda(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, compiled for tensors on a GPU if Triton is there. Rows may differ from call to
-    call without compiling anew."""
+def chosen(eager: Callable[P, R], to_compile: Callable[P, R] | None = None) -> Callable[P, R]:
+    """A function of tensors on one device: compiled from to_compile (default: eager) on a GPU, if
+    Triton is there, else eager. Rows may differ from call to call without compiling anew."""
 
     @functools.cache
     def compiled() -> Callable[P, R]:
-        return torch.compile(function, dynamic=True) if has_triton() else function
+        return torch.compile(to_compile or eager, dynamic=True) if has_triton() else eager
 
-    @functools.wraps(function)
-    def chosen(*arguments: P.args, **options: P.kwargs) -> R:
+    @functools.wraps(eager)
+    def choose(*arguments: P.args, **options: P.kwargs) -> R:
         first = arguments[0]
         on_gpu = isinstance(first, torch.Tensor) and first.is_cuda
-        return (compiled() if on_gpu else function)(*arguments, **options)
+        return (compiled() if on_gpu else eager)(*arguments, **options)
 
-    return chosen
+    return choose
 
 
-@compiled_on_cuda
 def _swiglu(gate_up: torch.Tensor) -> torch.Tensor:
     gate, up = gate_up.chunk(2, dim=-1)
     return torch.nn.functional.silu(gate).mul_(up)
 
 
-@compiled_on_cuda
 def _swiglu_backward(gate_up: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
+    """Written into the result's halves, so that nothing of their size is needed besides."""
     gate, up = gate_up.chunk(2, dim=-1)
     result = torch.empty_like(gate_up)
     grad_gate, grad_up = result.chunk(2, dim=-1)
-    # Into the result's halves, so that nothing of their size is needed besides.
     torch.mul(grad, up, out=grad_gate)
     torch.ops.aten.silu_backward.grad_input(grad_gate, gate, grad_input=grad_gate)
     torch.ops.aten.silu.out(gate, out=grad_up)
@@ -62,14 +60,26 @@ def _swiglu_backward(gate_up: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
     return result
 
 
+def _swiglu_backward_to_compile(gate_up: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
+    """The same without views as outputs, which torch.compile refuses."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    sigmoid = torch.sigmoid(gate)
+    silu = gate * sigmoid
+    return torch.cat([grad * up * (sigmoid + silu * (1 - sigmoid)), grad * silu], dim=-1)
+
+
+swiglu_forward = chosen(_swiglu)
+swiglu_backward = chosen(_swiglu_backward, _swiglu_backward_to_compile)
+
+
 @torch.library.custom_op("l4cockpit::swiglu", mutates_args=())
 def _swiglu_op(gate_up: torch.Tensor) -> torch.Tensor:
-    return _swiglu(gate_up)
+    return swiglu_forward(gate_up)
 
 
 @torch.library.custom_op("l4cockpit::swiglu_backward", mutates_args=())
 def _swiglu_backward_op(gate_up: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
-    return _swiglu_backward(gate_up, grad)
+    return swiglu_backward(gate_up, grad)
 
 
 @_swiglu_op.register_fake

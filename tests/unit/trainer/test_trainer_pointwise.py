@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from trainer.llama4 import pointwise
 from trainer.llama4.pointwise import swiglu
 
 
@@ -47,3 +48,11 @@ def test_swiglu_keeps_its_argument_alone() -> None:
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         swiglu(gate_up)
     assert [tensor.data_ptr() for tensor in kept] == [gate_up.data_ptr()]
+
+
+def test_what_is_compiled_computes_the_same() -> None:
+    gate_up, grad = torch.randn(4, 12, dtype=torch.float64), torch.randn(4, 6, dtype=torch.float64)
+    torch.testing.assert_close(
+        pointwise._swiglu_backward_to_compile(gate_up, grad),
+        pointwise._swiglu_backward(gate_up, grad),
+    )
