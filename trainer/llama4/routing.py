@@ -1,68 +1,65 @@
-"""Which experts the routers chose, counted where they choose.
+"""Which experts a token goes to, and in which order the experts take the tokens.
 
-Shapes: T tokens, E experts, K experts per token, L layers with experts.
+Shapes: T tokens, H hidden width, E experts, K experts per token, N = T·K routed rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from transformers.models.llama4.modeling_llama4 import Llama4Router
 
 
-def routers(model: torch.nn.Module) -> list[tuple[int, Llama4Router]]:
-    """Decoder layer number and router of every layer with experts, in order."""
-    found = []
-    for name, module in model.named_modules():
-        if isinstance(module, Llama4Router):
-            layer = int(name.split(".layers.")[1].split(".")[0])
-            found.append((layer, module))
-    return sorted(found, key=lambda item: item[0])
+class Routing(NamedTuple):
+    """The decision of one router. Like the output of Transformers' Llama4Router it begins with
+    scores and logits, so whoever captures those still can.
 
-
-class RoutingCounter:
-    """Counts tokens per expert in one integer buffer [L, E] on the device, never waiting for it.
-
-    Only a forward pass inside `counting()` counts, so recomputation in the backward pass does
-    not count twice.
+    scores_TK: sigmoid of the chosen logits; logits_TE; experts_TK: the chosen experts, best
+    first; order_N: routed rows (token · K + rank of the choice) sorted by expert; place_N: where
+    each routed row went, the inverse of order; ends_E: where each expert's rows end, int32.
     """
 
-    def __init__(self, model: torch.nn.Module, device: torch.device) -> None:
-        found = routers(model)
-        self.layers = [layer for layer, _ in found]
-        experts = found[0][1].num_experts if found else 0
-        self.counts_LE = torch.zeros(len(found), experts, dtype=torch.int64, device=device)
-        self._counting = False
-        for row, (_, router) in enumerate(found):
-            router.register_forward_hook(self._hook(row))
+    scores_TK: torch.Tensor
+    logits_TE: torch.Tensor
+    experts_TK: torch.Tensor
+    order_N: torch.Tensor
+    place_N: torch.Tensor
+    ends_E: torch.Tensor
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count the routing decisions made inside."""
-        self._counting = True
-        try:
-            yield
-        finally:
-            self._counting = False
-
-    def take(self) -> torch.Tensor:
-        """The counts [L, E] since the last call, as a tensor of their own."""
-        taken = self.counts_LE.clone()
-        self.counts_LE.zero_()
-        return taken
-
-    def _hook(self, row: int) -> Callable[..., None]:
-        def count(router: Llama4Router, _inputs: object, outputs: tuple[torch.Tensor, ...]) -> None:
-            if self._counting:
-                chosen_TK = chosen(outputs[1], router.top_k)
-                ones = torch.ones_like(chosen_TK, dtype=torch.int64)
-                self.counts_LE[row].scatter_add_(0, chosen_TK.flatten(), ones.flatten())
-
-        return count
+    @property
+    def counts_E(self) -> torch.Tensor:
+        """Rows of each expert."""
+        return self.ends_E.diff(prepend=self.ends_E.new_zeros(1))
 
 
-def chosen(logits_TE: torch.Tensor, top_k: int) -> torch.Tensor:
-    """The experts [T, K] that Llama4Router chooses: the same top-k on the same logits."""
-    return torch.topk(logits_TE.detach(), top_k, dim=-1).indices
+def route(logits_TE: torch.Tensor, top_k: int, bias_E: torch.Tensor | None = None) -> Routing:
+    """The top-k of the logits, weighed by their sigmoid (computed in float32 at least, as
+    Transformers does). A bias takes part in the choice alone, added to the sigmoids, so that the gradient
+    does not know it (loss-free balancing, arXiv 2408.15664)."""
+    if bias_E is None:
+        chosen_TK, experts_TK = torch.topk(logits_TE, top_k, dim=-1)
+    else:
+        biased_TE = logits_TE.detach().float().sigmoid() + bias_E
+        experts_TK = torch.topk(biased_TE, top_k, dim=-1).indices
+        chosen_TK = logits_TE.gather(1, experts_TK)
+    wide = torch.promote_types(logits_TE.dtype, torch.float32)
+    scores_TK = torch.sigmoid(chosen_TK.to(wide)).to(logits_TE.dtype)
+    sorted_N, order_N = torch.sort(experts_TK.flatten(), stable=True)
+    place_N = torch.empty_like(order_N)
+    place_N[order_N] = torch.arange(len(order_N), device=order_N.device)
+    numbers_E = torch.arange(logits_TE.shape[1], device=logits_TE.device)
+    ends_E = torch.searchsorted(sorted_N, numbers_E, right=True, out_int32=True)
+    return Routing(scores_TK, logits_TE, experts_TK, order_N, place_N, ends_E)
+
+
+class SparseRouter(Llama4Router):
+    """Transformers' router, on its own weight, that says where tokens go instead of a score for
+    every expert. bias_E, where set, is added for the choice."""
+
+    bias_E: torch.Tensor | None = None
+
+    def forward(self, hidden_TH: torch.Tensor) -> Routing:
+        """The routing of tokens [T, H]."""
+        logits_TE = torch.nn.functional.linear(hidden_TH, self.weight)
+        return route(logits_TE, self.top_k, self.bias_E)
