@@ -23,6 +23,7 @@ from trainer.telemetry.memory import sample
 from trainer.telemetry.report import Reporter
 from trainer.telemetry.stopwatch import Stopwatch
 
+KNOBS = "lr_scale, balance_coef, log_every"
 MEMORY_APART = 1.0
 """Seconds between memory samples at the least."""
 
@@ -52,7 +53,7 @@ class Loop:
     ) -> None:
         self.progress = Progress()
         self._config, self._place = config, place
-        self._engine, self._counter = parts.engine, parts.counter
+        self._engine, self._counter, self._balance = parts.engine, parts.counter, parts.balance
         self._control, self._reporter = control, reporter
         self._batches = Batches(config, parts.data, place.rank, place.world, parts.engine.device)
         self._load = ExpertLoad(parts.counter, self._batches.tokens_per_step, config.log.every)
@@ -84,6 +85,7 @@ class Loop:
         self.progress.step, self.progress.tokens = manifest.step, manifest.tokens
         self.progress.knobs |= manifest.knobs
         self._load.every = int(self.progress.knobs.get("log_every", self._load.every))
+        self._balance.coef = self.progress.knobs.get("balance_coef", self._balance.coef)
         return path
 
     def run(self) -> None:
@@ -123,14 +125,16 @@ class Loop:
         watch, losses = Stopwatch(self._engine.device), []
         for batch in self._batches.of(step):
             watch.lap("data")
-            with self._counter.counting():
+            with self._counter.counting(), self._balance.collecting():
                 loss = self._engine.forward(batch.tokens, batch.labels, batch.predicted)
+            extra = self._balance.loss()
             watch.lap("forward")
-            self._engine.backward(loss, batch.last)
+            self._engine.backward(loss if extra is None else loss + extra, batch.last)
             watch.lap("backward")
             losses.append(loss.detach())
         self._control.post()
         norm = self._engine.step(lr)
+        self._balance.end_step()
         watch.lap("optimizer")
         share = sum(float(loss) for loss in losses)
         seconds, split = watch.read()
@@ -151,7 +155,7 @@ class Loop:
 
     def _report(self, step: Step, loss_share: float) -> None:
         self._reporter.step(step, loss_share)
-        self._send(self._load.add_step(step.step))
+        self._send(*self._load.add_step(step.step))
         now = time.monotonic()
         due = step.step % self._load.every == 0 and now - self._sampled_at >= MEMORY_APART
         if due or step.step == 1:
@@ -225,11 +229,13 @@ class Loop:
             case "log_every" if order.value >= 1 and order.value == int(order.value):
                 self._load.every = int(order.value)
                 self.progress.knobs["log_every"] = order.value
-            case "lr_scale" | "log_every":
+            case "balance_coef" if 0 <= order.value <= 1000:
+                self._balance.coef = self.progress.knobs["balance_coef"] = order.value
+            case "lr_scale" | "log_every" | "balance_coef":
                 self._refuse(order, f"{order.key} cannot be {order.value}")
                 return
             case _:
-                self._refuse(order, f"no knob {order.key} (there are lr_scale, log_every)")
+                self._refuse(order, f"no knob {order.key} (there are {KNOBS})")
                 return
         self._done(order)
 
@@ -262,10 +268,10 @@ class Loop:
         self._reporter.send(messages.Phase(phase=phase, step=self.progress.step, detail=detail))
 
     def _drain(self) -> None:
-        self._send(self._load.drain(self.progress.step))
+        self._send(*self._load.drain(self.progress.step))
 
-    def _send(self, message: Message | None) -> None:
-        if message is not None:
+    def _send(self, *messages: Message) -> None:
+        for message in messages:
             self._reporter.send(message)
 
     def _done(self, order: AnyOrder) -> None:

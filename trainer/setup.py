@@ -20,7 +20,8 @@ from trainer.data.packed import PackedData
 from trainer.engines import Engine
 from trainer.engines.deepspeed import DeepSpeedEngine, join
 from trainer.llama4 import adapters, build
-from trainer.llama4.routing import RoutingCounter
+from trainer.llama4.balance import Balance
+from trainer.llama4.counting import RoutingCounter
 from trainer.place import Place
 from trainer.stale_locks import remove_stale_locks
 from trainer.store import Store
@@ -33,6 +34,7 @@ class Parts:
     data: PackedData
     engine: Engine
     counter: RoutingCounter
+    balance: Balance
     model: messages.Model
     ranks: list[messages.Rank]
 
@@ -60,9 +62,10 @@ def assemble(
 
     def make_model() -> nn.Module:
         tell("building the model")
-        base = build.build(config, text)
-        adapted = config.adapter.kind == "lora"
-        model = adapters.add(base, config.adapter, config.train.seed) if adapted else base
+        model = build.build(config, text)
+        if config.adapter.kind != "none":
+            dtype = getattr(torch, config.model.dtype)
+            adapters.add(model, config.adapter, dtype, config.train.seed)
         tell(f"starting DeepSpeed{_COMPILES.get(config.engine.offload_optimizer, '')}")
         return model
 
@@ -73,6 +76,7 @@ def assemble(
         data=data,
         engine=engine,
         counter=RoutingCounter(engine.module, device),
+        balance=Balance(engine.module, config.moe, place.world * config.train.grad_accum),
         model=build.describe(engine.module, text),
         ranks=ranks,
     )

@@ -104,7 +104,7 @@ class Optimizer(Section):
     """Decoupled weight decay."""
 
 
-Target: TypeAlias = Literal["attention", "shared"]
+Target: TypeAlias = Literal["attention", "shared", "experts", "router"]
 
 
 class Adapter(Section):
@@ -119,14 +119,29 @@ class Adapter(Section):
     dropout: float = 0.0
     """Dropout on the adapter's input."""
     targets: list[Target] = msgspec.field(default_factory=lambda: ["attention"])
-    """attention: q, k, v, o projections; shared: the shared expert."""
+    """attention: q, k, v, o projections; shared: the shared expert (of layers without experts:
+    their dense block); experts: each routed expert its own; router: the choice of the expert."""
+    untrained_after: int = 100
+    """Steps after which an adapted expert that got tokens and never moved is a failure that is
+    told; 0 never."""
 
 
 class Moe(Section):
     """The mixture of experts."""
 
-    kind: Literal["stock"] = "stock"
-    """stock: Transformers' own block, which multiplies every token by every expert."""
+    kind: Literal["sparse", "stock"] = "sparse"
+    """sparse multiplies a token by the experts it chose; stock is Transformers' own block, which
+    multiplies every token by every expert."""
+    balance_coef: float = 0.0
+    """Coefficient of the auxiliary loss, E · Σ share · probability over the global batch (1 when
+    balanced); 0.01 is usual. Can be changed while the run goes on."""
+    z_coef: float = 0.0
+    """Coefficient of the router z-loss, the mean squared log-sum-exp of its logits; 0.001 is
+    usual."""
+    bias_rate: float = 0.0
+    """Loss-free balancing: how far a step moves each expert's bias, which takes part in the choice
+    alone; 0.001 is usual, 0 has no bias. Needs kind sparse, and whoever serves the model needs the
+    bias too."""
 
 
 class Attention(Section):
@@ -234,7 +249,12 @@ def problems(config: Config) -> Iterator[str]:
     if engine.zero_stage == 0 and engine.offload_optimizer != "none":
         yield "engine.offload_optimizer needs engine.zero_stage 1, 2 or 3"
     if config.adapter.kind == "lora" and not config.adapter.targets:
-        yield "adapter.targets is empty: name attention, shared or both"
+        yield "adapter.targets is empty: name attention, shared, experts, router or some of them"
+    if config.moe.kind == "stock" and config.adapter.kind != "none":
+        for target in {"experts", "router"} & set(config.adapter.targets):
+            yield f"adapter.targets {target} needs moe.kind sparse"
+    if config.moe.kind == "stock" and config.moe.bias_rate:
+        yield "moe.bias_rate needs moe.kind sparse"
     if tiny and (tiny.heads % 2 or tiny.hidden % (2 * tiny.heads)):
         yield "model.tiny.heads must be even, and 2 × heads must divide model.tiny.hidden"
 
@@ -248,6 +268,7 @@ _POSITIVE = [
 _NOT_NEGATIVE = [
     *("train.seed", "train.warmup", "train.grad_clip", "train.min_lr", "optimizer.weight_decay"),
     *("adapter.dropout", "checkpoint.every", "checkpoint.keep", "restart.max"),
+    *("adapter.untrained_after", "moe.balance_coef", "moe.z_coef", "moe.bias_rate"),
 ]
 
 

@@ -16,9 +16,10 @@ from transformers.models.llama4.modeling_llama4 import Llama4TextMoe
 
 from trainer.contract import layout
 from trainer.contract.config import Config, Optimizer
-from trainer.engines import swapped
+from trainer.engines import adapter_files, swapped
 from trainer.engines.deepspeed_config import deepspeed_config, swap_folder
 from trainer.engines.protocol import Offloaded
+from trainer.llama4.moe import SparseMoe
 from trainer.place import Place
 
 TAG = layout.ENGINE_STATE
@@ -55,7 +56,8 @@ class DeepSpeedEngine:
         self.module = make_model()
         if config.engine.zero_stage == 3:
             # Ranks whose tokens miss an expert must still take part in gathering its weights.
-            deepspeed.utils.set_z3_leaf_modules(self.module, [Llama4TextMoe])
+            kinds = {type(m) for m in self.module.modules()} & {SparseMoe, Llama4TextMoe}
+            deepspeed.utils.set_z3_leaf_modules(self.module, list(kinds))
         trainable = [p for p in self.module.parameters() if p.requires_grad]
         self._engine: Any = deepspeed.initialize(
             model=self.module,
@@ -104,6 +106,10 @@ class DeepSpeedEngine:
             self._engine.zero_nvme_offload_optimizer = in_nvme
         if in_nvme():
             self._files.guard(swapped.save)(self._engine, folder / TAG)
+        if self._frozen:
+            adapter = self._config.adapter
+            rank = self._engine.global_rank
+            adapter_files.save(self.module, adapter, folder, rank, self._files.guard)
         if self._files.error:
             raise self._files.error
 

@@ -10,6 +10,7 @@ from transformers import AutoConfig, Llama4ForCausalLM, Llama4TextConfig, PreTra
 
 from trainer.contract import messages
 from trainer.contract.config import Config, ConfigError, TinyModel
+from trainer.llama4.moe import make_sparse
 
 
 def text_config(config: Config, vocabulary: int) -> Llama4TextConfig:
@@ -27,6 +28,8 @@ def text_config(config: Config, vocabulary: int) -> Llama4TextConfig:
     found = getattr(found, "text_config", found)
     if not isinstance(found, Llama4TextConfig):
         raise ConfigError(f"model.path: {path} holds a {found.model_type}, not a Llama 4")
+    if found.hidden_act != "silu":
+        raise ConfigError(f"model.path: {path} uses {found.hidden_act}; Llama 4 uses silu")
     return found
 
 
@@ -65,6 +68,8 @@ def build(config: Config, text: Llama4TextConfig) -> PreTrainedModel:
         text._attn_implementation = attention
         model = Llama4ForCausalLM(text).to(dtype)
     model.config.use_cache = False
+    if config.moe.kind == "sparse":
+        make_sparse(model)
     if config.activation_checkpointing == "full":
         _recompute_layers(model)
     return model

@@ -16,9 +16,7 @@ from trainer.llama4.routing import Routing
 def dispatch(x_TH: torch.Tensor, routing: Routing) -> torch.Tensor:
     """[N, H]: each token times its score, once for each of its experts, sorted by expert. Llama 4
     weighs an expert's input, not its output."""
-    rows: torch.Tensor = _Dispatch.apply(
-        x_TH, routing.scores_TK, routing.order_N, routing.place_N
-    )
+    rows: torch.Tensor = _Dispatch.apply(x_TH, routing.scores_TK, routing.order_N, routing.place_N)
     return rows
 
 
@@ -45,7 +43,7 @@ class _Dispatch(torch.autograd.Function):
         return rows_NH.mul_(scores_TK.flatten()[order_N, None])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, d_NH: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x_TH, scores_TK, order_N, place_N = ctx.saved_tensors
         top_k, dx, dscores = scores_TK.shape[1], None, None
@@ -68,7 +66,7 @@ class _Combine(torch.autograd.Function):
         return _sum(y_NH[place_N], top_k)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, d_TH: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (order_N,) = ctx.saved_tensors
         return d_TH[order_N // ctx.top_k], None, None, None

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
+from torch.utils.flop_counter import register_flop_formula
 
 
 def grouped_mm(x_NK: torch.Tensor, w_EKM: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
@@ -35,7 +36,7 @@ class _GroupedProduct(torch.autograd.Function):
         return product(x_NK, w_EKM, ends_E)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, dy_NM: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
@@ -83,9 +84,7 @@ def _has_kernel(x: torch.Tensor) -> bool:
 
 
 @torch.library.custom_op("l4cockpit::grouped_mm", mutates_args=())
-def _loop_product(
-    x_NK: torch.Tensor, w_EKM: torch.Tensor, ends_E: torch.Tensor
-) -> torch.Tensor:
+def _loop_product(x_NK: torch.Tensor, w_EKM: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
     y_NM = x_NK.new_empty(x_NK.shape[0], w_EKM.shape[2])
     if _slow(x_NK):
         x_NK, scratch_KM = x_NK.float(), torch.empty_like(w_EKM[0], dtype=torch.float32)
@@ -120,6 +119,14 @@ def _(x_NK: torch.Tensor, w_EKM: torch.Tensor, ends_E: torch.Tensor) -> torch.Te
 @_loop_outer_product.register_fake
 def _(x_NK: torch.Tensor, dy_NM: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
     return x_NK.new_empty(len(ends_E), x_NK.shape[1], dy_NM.shape[1])
+
+
+@register_flop_formula([torch.ops.l4cockpit.grouped_mm, torch.ops.l4cockpit.grouped_outer])
+def _flops(
+    left: torch.Size, right: torch.Size, *_: object, out_shape: object = None, **options: object
+) -> int:
+    """Each row of the left once with each column that it meets."""
+    return 2 * left[0] * left[1] * right[-1]
 
 
 def _groups(ends_E: torch.Tensor) -> Iterator[tuple[int, slice]]:

@@ -63,8 +63,9 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., I] to [..., O]."""
-        y: torch.Tensor = self.base_layer(x)
-        return y + self.adapter(x)
+        frozen: torch.Tensor = self.base_layer(x)
+        added: torch.Tensor = self.adapter(x)
+        return frozen + added
 
 
 def _draw(a: nn.Parameter, inputs: int) -> None:

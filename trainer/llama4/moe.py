@@ -6,8 +6,6 @@ and I intermediate width, E experts, K experts per token, N = T·K routed rows.
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import nn
 from transformers.models.llama4.modeling_llama4 import Llama4TextExperts, Llama4TextMoe
@@ -46,14 +44,13 @@ class SparseMoe(nn.Module):
         super().__init__()
         self.hidden_size: int = stock.hidden_dim
         self.experts = SparseExperts(stock.experts)
-        self.router = stock.router
-        self.router.__class__ = SparseRouter  # the same weight and hooks, another forward
+        self.router = SparseRouter.take_over(stock.router)
         self.shared_expert = stock.shared_expert
 
     def forward(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[T, H] of hidden states [..., H], and the router's logits [T, E]."""
         x_TH = hidden.reshape(-1, self.hidden_size)
-        routing = cast(Routing, self.router(x_TH))
+        routing: Routing = self.router(x_TH)
         y_NH = self.experts(dispatch(x_TH, routing), routing.ends_E)
         return self.shared_expert(x_TH) + combine(y_NH, routing), routing.logits_TE
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from transformers.models.llama4.modeling_llama4 import Llama4Router
 
+from trainer.llama4.lora import LowRank
+
 
 class Routing(NamedTuple):
     """The decision of one router. Like the output of Transformers' Llama4Router it begins with
@@ -28,15 +30,15 @@ class Routing(NamedTuple):
     ends_E: torch.Tensor
 
     @property
-    def counts_E(self) -> torch.Tensor:
-        """Rows of each expert."""
+    def counts(self) -> torch.Tensor:
+        """Rows of each expert [E]."""
         return self.ends_E.diff(prepend=self.ends_E.new_zeros(1))
 
 
 def route(logits_TE: torch.Tensor, top_k: int, bias_E: torch.Tensor | None = None) -> Routing:
     """The top-k of the logits, weighed by their sigmoid (computed in float32 at least, as
-    Transformers does). A bias takes part in the choice alone, added to the sigmoids, so that the gradient
-    does not know it (loss-free balancing, arXiv 2408.15664)."""
+    Transformers does). A bias takes part in the choice alone, added to the sigmoids, so that the
+    gradient does not know it (loss-free balancing, arXiv 2408.15664)."""
     if bias_E is None:
         chosen_TK, experts_TK = torch.topk(logits_TE, top_k, dim=-1)
     else:
@@ -55,11 +57,35 @@ def route(logits_TE: torch.Tensor, top_k: int, bias_E: torch.Tensor | None = Non
 
 class SparseRouter(Llama4Router):
     """Transformers' router, on its own weight, that says where tokens go instead of a score for
-    every expert. bias_E, where set, is added for the choice."""
+    every expert; with or without an adapter on it, and a bias for the choice."""
 
-    bias_E: torch.Tensor | None = None
+    adapter: LowRank | None
+    bias_rate: float
+    bias_steps_E: torch.Tensor
 
-    def forward(self, hidden_TH: torch.Tensor) -> Routing:
+    @classmethod
+    def take_over(cls, stock: Llama4Router) -> SparseRouter:
+        """The same module, with its weight and hooks, from now on of this class."""
+        stock.__class__ = cls
+        assert isinstance(stock, cls)
+        stock.adapter, stock.bias_rate = None, 0.0
+        return stock
+
+    def forward(self, hidden_TH: torch.Tensor) -> Routing:  # type: ignore[override]
         """The routing of tokens [T, H]."""
         logits_TE = torch.nn.functional.linear(hidden_TH, self.weight)
-        return route(logits_TE, self.top_k, self.bias_E)
+        if self.adapter is not None:
+            logits_TE = logits_TE + self.adapter(hidden_TH)
+        bias_E = self.bias_steps_E * self.bias_rate if self.bias_rate else None
+        return route(logits_TE, self.top_k, bias_E)
+
+    def use_bias(self, rate: float) -> None:
+        """Have a bias from now on, which moves in steps of `rate`. It is kept as a number of
+        steps: an engine that casts the model cannot round integers."""
+        self.bias_rate = rate
+        steps = torch.zeros(self.num_experts, dtype=torch.int32, device=self.weight.device)
+        self.register_buffer("bias_steps_E", steps)
+
+    def move_bias(self, up_E: torch.Tensor) -> None:
+        """Move the bias of each expert by so many steps."""
+        self.bias_steps_E += up_E.to(self.bias_steps_E.device)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from trainer.contract.messages import Experts
-from trainer.llama4.routing import RoutingCounter
+from trainer.contract.messages import Balance, Experts, Message
+from trainer.llama4.balance import auxiliary_loss
+from trainer.llama4.counting import RoutingCounter
 
 APART = 1.0
 """Seconds between two messages at the least; windows in between are added up."""
@@ -21,12 +22,12 @@ APART = 1.0
 
 @dataclass
 class Window:
-    """Counts [layers, experts] over `steps` steps that end with `step`."""
+    """What the counter summed over `steps` steps that end with `step`."""
 
     step: int
     steps: int
     tokens: int
-    counts_LE: torch.Tensor
+    sums_LX: torch.Tensor
 
 
 class ExpertLoad:
@@ -44,27 +45,27 @@ class ExpertLoad:
         self._unsent: Window | None = None
         self._sent_at = 0.0
 
-    def add_step(self, step: int) -> Experts | None:
-        """A step was done; the message that is due, if one is."""
+    def add_step(self, step: int) -> list[Message]:
+        """A step was done; the messages that are due."""
         self._steps += 1
         if self._steps < self.every:
-            return None
+            return []
         self._finish()
         self._begin(step)
-        return self._message() if time.monotonic() - self._sent_at >= APART else None
+        return self._messages() if time.monotonic() - self._sent_at >= APART else []
 
-    def drain(self, step: int) -> Experts | None:
+    def drain(self, step: int) -> list[Message]:
         """Everything up to a step, waited for: before a pause, and at the end."""
         self._finish()
         if self._steps:
             self._begin(step)
             self._finish()
-        return self._message()
+        return self._messages()
 
     def _begin(self, step: int) -> None:
-        counts = self._counter.take()
-        work = dist.all_reduce(counts, group=self._group, async_op=True) if self._group else None
-        window = Window(step, self._steps, self._steps * self._tokens_per_step, counts)
+        sums = self._counter.take()
+        work = dist.all_reduce(sums, group=self._group, async_op=True) if self._group else None
+        window = Window(step, self._steps, self._steps * self._tokens_per_step, sums)
         self._pending, self._steps = (window, work), 0
 
     def _finish(self) -> None:
@@ -77,17 +78,30 @@ class ExpertLoad:
         if self._leads:
             self._unsent = window if self._unsent is None else _sum(self._unsent, window)
 
-    def _message(self) -> Experts | None:
+    def _messages(self) -> list[Message]:
         if (window := self._unsent) is None:
-            return None
+            return []
         self._unsent, self._sent_at = None, time.monotonic()
-        return Experts(
+        # One copy off the device; the rest is done on the host.
+        sums = self._counter.read(window.sums_LX.cpu())
+        aux_L = auxiliary_loss(sums.counts_LE, sums.softmax_LE / window.tokens)
+        z_L = sums.squares_L / window.tokens
+        experts = Experts(
             step=window.step,
             steps=window.steps,
             layers=self._counter.layers,
-            counts=window.counts_LE.tolist(),
+            counts=sums.counts_LE.tolist(),
             tokens=window.tokens,
         )
+        if not self._counter.layers:
+            return [experts]
+        balance = Balance(
+            step=window.step,
+            steps=window.steps,
+            aux_loss=float(aux_L.mean()),
+            z_loss=float(z_L.mean()),
+        )
+        return [experts, balance]
 
 
 def _sum(earlier: Window, later: Window) -> Window:
@@ -95,5 +109,5 @@ def _sum(earlier: Window, later: Window) -> Window:
         step=later.step,
         steps=earlier.steps + later.steps,
         tokens=earlier.tokens + later.tokens,
-        counts_LE=earlier.counts_LE + later.counts_LE,
+        sums_LX=earlier.sums_LX + later.sums_LX,
     )

@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 from routing_helpers import recounted, tiny_model
 
-from trainer.llama4.routing import RoutingCounter
+from trainer.contract.messages import Experts
+from trainer.llama4.counting import RoutingCounter
 from trainer.telemetry import experts as telemetry
 
 
@@ -28,9 +29,9 @@ def main() -> None:
         with torch.no_grad(), counter.counting():
             model(input_ids=tokens)
         recount += torch.tensor(recounted(model, tokens))
-        messages.append(load.add_step(step))
-    messages.append(load.drain(12))
-    kept = [message for message in messages if message is not None]
+        messages += load.add_step(step)
+    messages += load.drain(12)
+    kept = [message for message in messages if isinstance(message, Experts)]
     answer = {"messages": kept, "recount": recount.tolist()}
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     sys.stdout.buffer.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import Llama4ForCausalLM, Llama4TextConfig
 
-from trainer.llama4.routing import routers
+from trainer.llama4.counting import routers
 
 LAYERS = 2
 

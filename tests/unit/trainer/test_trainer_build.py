@@ -142,23 +142,29 @@ def test_the_shape_that_is_told_is_that_of_the_model() -> None:
     assert shape.parameters == shape.trainable == sum(p.numel() for p in model.parameters())
 
 
+PLACES = {"attention": 4, "shared": 3, "experts": 2, "router": 1}
 TRAINED = {
-    "attention": r"self_attn\.[qkvo]_proj\.lora_[AB]\.",
-    "shared": r"feed_forward\.shared_expert\.(gate|up|down)_proj\.lora_[AB]\.",
+    "attention": r"self_attn\.[qkvo]_proj\.adapter\.lora_[AB]$",
+    "shared": r"feed_forward\.shared_expert\.(gate|up|down)_proj\.adapter\.lora_[AB]$",
+    "experts": r"feed_forward\.experts\.(gate_up|down)_adapter\.lora_[AB]$",
+    "router": r"feed_forward\.router\.adapter\.lora_[AB]$",
 }
 
 
-@pytest.mark.parametrize("targets", [["attention"], ["shared"], ["attention", "shared"]])
+@pytest.mark.parametrize(
+    "targets", [["attention"], ["shared"], ["experts"], ["router"], list(TRAINED)]
+)
 def test_only_the_named_targets_train_and_all_of_them(targets: list[Any]) -> None:
     config = config_for(None)
     text = build.text_config(config, 64)
     frozen = sum(p.numel() for p in build.build(config, text).parameters())
-    model = adapters.add(build.build(config, text), Adapter(kind="lora", targets=targets), seed=0)
+    model = build.build(config, text)
+    adapters.add(model, Adapter(kind="lora", targets=targets), torch.float32, seed=0)
     wanted = "|".join(TRAINED[target] for target in targets)
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad == bool(re.search(wanted, name)), name
     names = [name for name, p in model.named_parameters() if p.requires_grad]
-    assert len(names) == sum({"attention": 4, "shared": 3}[t] for t in targets) * 2 * 4
+    assert len(names) == sum(PLACES[t] for t in targets) * 2 * 4
     shape = build.describe(model, text)
     assert shape.parameters == frozen + shape.trainable
     # Every adapter's second matrix starts at zero: after one step on it, the first has a gradient.
@@ -175,7 +181,9 @@ def test_only_the_named_targets_train_and_all_of_them(targets: list[Any]) -> Non
 def test_adapters_follow_from_their_seed_and_change_nothing_at_first() -> None:
     config = config_for(None)
     plain = built(config)
-    adapted = [adapters.add(built(config), Adapter(kind="lora"), seed) for seed in (0, 0, 1)]
+    adapted = [built(config) for _ in range(3)]
+    for model, seed in zip(adapted, (0, 0, 1), strict=True):
+        adapters.add(model, Adapter(kind="lora"), torch.float32, seed)
     drawn = [
         torch.cat([p.flatten() for n, p in model.named_parameters() if "lora_A" in n])
         for model in adapted

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from routing_helpers import LAYERS, recounted, tiny_model
 from transformers import Llama4ForCausalLM
 
-from trainer.llama4.routing import RoutingCounter, chosen, routers
+from trainer.contract.messages import Experts
+from trainer.llama4.counting import RoutingCounter, chosen_experts, routers
 from trainer.telemetry import experts as telemetry
 from trainer.telemetry.experts import ExpertLoad
 
@@ -40,7 +41,11 @@ def counted(model: Llama4ForCausalLM, tokens: torch.Tensor) -> tuple[torch.Tenso
     with counter.counting():
         loss = model(input_ids=tokens, labels=tokens).loss
     loss.backward()
-    return counter.take(), runs
+    return taken(counter), runs
+
+
+def taken(counter: RoutingCounter) -> torch.Tensor:
+    return counter.read(counter.take()).counts_LE
 
 
 @pytest.mark.parametrize("recompute", [False, True])
@@ -59,15 +64,15 @@ def test_only_what_is_inside_counts_and_taking_starts_anew() -> None:
     counter = RoutingCounter(model, torch.device("cpu"))
     tokens = torch.randint(64, (1, 10))
     model(input_ids=tokens)
-    assert int(counter.counts_LE.sum()) == 0
+    assert int(taken(counter).sum()) == 0
     with counter.counting():
         model(input_ids=tokens)
-    taken = counter.take()
-    assert taken.sum(dim=1).tolist() == [10] * LAYERS
+    first = taken(counter)
+    assert first.sum(dim=1).tolist() == [10] * LAYERS
     with counter.counting():
         model(input_ids=tokens)
-    assert taken.sum(dim=1).tolist() == [10] * LAYERS, "what was taken does not change"
-    assert counter.take().sum(dim=1).tolist() == [10] * LAYERS
+    assert first.sum(dim=1).tolist() == [10] * LAYERS, "what was taken does not change"
+    assert taken(counter).sum(dim=1).tolist() == [10] * LAYERS
     assert counter.layers == [0, 1]
 
 
@@ -86,7 +91,7 @@ def test_the_chosen_experts_have_the_highest_logits(
     top_k = min(top_k, experts)
     logits = torch.randn(20, experts, generator=torch.Generator().manual_seed(seed))
     logits = logits.to(torch.bfloat16) if half else logits
-    for row, picked in zip(logits.tolist(), chosen(logits, top_k).tolist(), strict=True):
+    for row, picked in zip(logits.tolist(), chosen_experts(logits, top_k).tolist(), strict=True):
         assert len(set(picked)) == top_k
         others = [value for expert, value in enumerate(row) if expert not in picked]
         assert min(row[expert] for expert in picked) >= max(others, default=-1e9)
@@ -117,9 +122,8 @@ class Trained:
             self.model(input_ids=torch.randint(64, (1, 8)))
         self.keep(self.load.add_step(number))
 
-    def keep(self, message: Any) -> None:
-        if message is not None:
-            self.messages.append(message)
+    def keep(self, messages: list[Any]) -> None:
+        self.messages += [message for message in messages if isinstance(message, Experts)]
 
 
 def check(messages: list[Any], steps: int, tokens_per_step: int) -> None:
@@ -173,12 +177,12 @@ def test_a_second_is_the_distance_that_the_design_promises() -> None:
 @pytest.mark.usefixtures("alone")
 def test_a_drain_shows_everything_and_an_empty_one_nothing() -> None:
     trained = Trained(every=10)
-    assert trained.load.drain(0) is None
+    assert trained.load.drain(0) == []
     for number in range(1, 4):
         trained.step(number)
     trained.keep(trained.load.drain(3))
     check(trained.messages, steps=3, tokens_per_step=8)
-    assert trained.load.drain(3) is None
+    assert trained.load.drain(3) == []
 
 
 @pytest.mark.usefixtures("alone")
