@@ -124,7 +124,9 @@ class Loop:
         for batch in self._batches.of(step):
             watch.lap("data")
             with self._counter.counting():
-                loss = self._engine.forward(batch.tokens, batch.labels, batch.predicted)
+                loss = self._engine.forward(
+                    batch.tokens, batch.labels, batch.predicted, batch.positions
+                )
             watch.lap("forward")
             self._engine.backward(loss, batch.last)
             watch.lap("backward")

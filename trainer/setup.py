@@ -55,12 +55,13 @@ def assemble(
         raise ConfigError(
             f"the tokenizer has {data.vocabulary} entries, the model {text.vocab_size}"
         )
+    attention = build.attention(config, text, device)
     tell("meeting the other ranks (the first time DeepSpeed compiles, about a minute)")
     join(device)
 
     def make_model() -> nn.Module:
-        tell("building the model")
-        base = build.build(config, text)
+        tell(f"building the model (attention: {attention})")
+        base = build.build(config, text, device)
         adapted = config.adapter.kind == "lora"
         model = adapters.add(base, config.adapter, config.train.seed) if adapted else base
         tell(f"starting DeepSpeed{_COMPILES.get(config.engine.offload_optimizer, '')}")

@@ -14,10 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 from transformers.models.llama4.modeling_llama4 import Llama4TextAttention, apply_rotary_emb
 
-from trainer.llama4.executions import EXECUTIONS, choose
+from trainer.llama4.executions import EXECUTIONS
 from trainer.llama4.spans import Spans, attention_inputs
 
 
@@ -68,24 +67,15 @@ class PackedAttention(Llama4TextAttention):
         return (torch.log1p(windows) * self.attn_scale + 1.0)[..., None, None]
 
 
-def convert_attention(model: PreTrainedModel, kind: str, device: torch.device) -> str:
-    """Have the model's attention layers follow Spans, in place; kind is attention.kind, device
-    where the model will run. Returns the execution, which is eager if that is the kind: then
-    the layers stay stock. Raises ConfigError where the kind cannot run."""
-    config = model.config
-    execution = choose(
-        kind,
-        device,
-        dtype=next(model.parameters()).dtype,
-        head_dim=config.head_dim,
-        dropout=config.attention_dropout,
-    )
-    if execution != "eager":
-        for module in model.modules():
-            if type(module) is Llama4TextAttention:
-                module.__class__ = PackedAttention
-                module.execution = execution  # type: ignore[assignment]
-    return execution
+def convert_attention(model: torch.nn.Module, execution: str) -> None:
+    """Have the model's attention layers follow Spans, in place, by an execution that
+    executions.choose has found to run. With eager they stay stock."""
+    if execution == "eager":
+        return
+    for module in model.modules():
+        if type(module) is Llama4TextAttention:
+            module.__class__ = PackedAttention
+            module.execution = execution  # type: ignore[assignment]
 
 
 def model_inputs(

@@ -71,14 +71,6 @@ def boundaries(positions_BS: npt.NDArray[np.integer[Any]], chunk: int | None) ->
     return [*np.flatnonzero(begins_BS).tolist(), positions_BS.size]
 
 
-def document_positions(starts_BS: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Each token's position in its document, [B, S], from where documents start. What begins a row
-    counts from 0 too."""
-    indices_S = np.arange(starts_BS.shape[1])
-    newest_BS = np.maximum.accumulate(np.where(starts_BS, indices_S, 0), axis=1)
-    return indices_S - newest_BS
-
-
 def _spans(starts: list[int], positions_BS: torch.Tensor) -> Spans:
     lengths = np.diff(starts).tolist()
     starts_N1 = torch.tensor(starts, dtype=torch.int32)

@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 def converted_model(dtype: torch.dtype = torch.float64, **more: Any) -> Llama4ForCausalLM:
     model = stock_model(dtype, **more)
-    assert convert_attention(model, "sdpa", CPU) == "sdpa"
+    convert_attention(model, "sdpa")
     return model
 
 
@@ -173,7 +173,7 @@ def test_recomputed_layers_get_the_same_gradients(wrapped: bool) -> None:
 def test_weights_and_their_names_stay() -> None:
     stock = stock_model()
     before = dict(stock.named_parameters())
-    convert_attention(stock, "sdpa", CPU)
+    convert_attention(stock, "sdpa")
     assert all(type(layer.self_attn) is PackedAttention for layer in stock.model.layers)
     after = dict(stock.named_parameters())
     assert list(after) == list(before)
@@ -192,7 +192,7 @@ def test_without_spans_it_is_the_stock_layer_so_that_text_can_be_generated() -> 
 
 def test_a_stock_model_gets_positions_alone_and_keeps_documents_apart() -> None:
     model, lengths = stock_model(), [4, 9, 3]
-    assert convert_attention(model, "eager", CPU) == "eager"
+    convert_attention(model, "eager")
     assert all(type(layer.self_attn) is Llama4TextAttention for layer in model.model.layers)
     inputs = model_inputs(model, positions_of(lengths), CPU)
     assert list(inputs) == ["position_ids"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from packing_helpers import CHUNK, LENGTHS, positions_of, stock_config
 from trainer_helpers import quick
 
-from trainer.llama4.spans import Spans, attention_inputs, document_positions
+from trainer.llama4.spans import Spans, attention_inputs
 
 
 def seen(spans: Spans) -> np.ndarray:
@@ -71,18 +71,6 @@ def test_tokens_see_what_came_before_them_in_their_document_and_chunk(
         assert spans.starts_N1.dtype == torch.int32
         assert torch.equal(spans.positions_BS, positions)
     assert torch.equal(inputs["position_ids"], positions)
-
-
-@quick
-@given(batches())
-def test_positions_follow_from_where_documents_start(rows: list[list[int]]) -> None:
-    positions = torch.cat([positions_of(lengths) for lengths in rows]).numpy()
-    assert np.array_equal(document_positions(positions == 0), positions)
-
-
-def test_what_begins_a_row_counts_from_zero_wherever_its_document_began() -> None:
-    starts = np.array([[False, False, True, False], [True, False, False, False]])
-    assert document_positions(starts).tolist() == [[0, 1, 0, 1], [0, 1, 2, 3]]
 
 
 def test_a_row_that_goes_on_with_a_document_is_cut_at_the_documents_chunks() -> None:
