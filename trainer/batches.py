@@ -9,18 +9,19 @@ import numpy as np
 import torch
 
 from trainer.contract.config import Config
-from trainer.data import sampler
+from trainer.data import packed, sampler
 from trainer.data.packed import PackedData
 
 
 @dataclass(frozen=True)
 class Batch:
     """One forward pass: tokens and labels [B, S] on the device, labels being -100 where no loss
-    is taken; predicted counts the step's predicted tokens on all ranks; last marks the step's
-    last pass."""
+    is taken; positions [B, S] on the CPU, of each token in its document; predicted counts the
+    step's predicted tokens on all ranks; last marks the step's last pass."""
 
     tokens: torch.Tensor
     labels: torch.Tensor
+    positions: torch.Tensor
     predicted: int
     last: bool
 
@@ -47,5 +48,9 @@ class Batches:
             mask = torch.from_numpy(self._data.loss_SL[indices])
             labels = torch.where(mask, tokens, -100)
             yield Batch(
-                tokens.to(self._device), labels.to(self._device), predicted, number == len(mine)
+                tokens=tokens.to(self._device),
+                labels=labels.to(self._device),
+                positions=torch.from_numpy(packed.positions(self._data.starts_SL[indices])),
+                predicted=predicted,
+                last=number == len(mine),
             )

@@ -126,7 +126,9 @@ class Loop:
         for batch in self._batches.of(step):
             watch.lap("data")
             with self._counter.counting(), self._balance.collecting():
-                loss = self._engine.forward(batch.tokens, batch.labels, batch.predicted)
+                loss = self._engine.forward(
+                    batch.tokens, batch.labels, batch.predicted, batch.positions
+                )
             extra = self._balance.loss()
             watch.lap("forward")
             self._engine.backward(loss if extra is None else loss + extra, batch.last)

@@ -57,12 +57,13 @@ def assemble(
         raise ConfigError(
             f"the tokenizer has {data.vocabulary} entries, the model {text.vocab_size}"
         )
+    attention = build.attention(config, text, device)
     tell("meeting the other ranks (the first time DeepSpeed compiles, about a minute)")
     join(device)
 
     def make_model() -> nn.Module:
-        tell("building the model")
-        model = build.build(config, text)
+        tell(f"building the model (attention: {attention})")
+        model = build.build(config, text, device)
         if config.adapter.kind != "none":
             dtype = getattr(torch, config.model.dtype)
             adapters.add(model, config.adapter, dtype, config.train.seed)

@@ -147,8 +147,9 @@ class Moe(Section):
 class Attention(Section):
     """How attention is computed."""
 
-    kind: Literal["auto", "sdpa", "eager"] = "auto"
-    """auto is sdpa."""
+    kind: Literal["auto", "flash", "varlen", "sdpa", "eager"] = "auto"
+    """auto takes flash (the package flash-attn) or else varlen (torch's own) on a GPU in 16 bits,
+    and sdpa elsewhere; eager is Transformers' own, slow, for comparison."""
 
 
 class Engine(Section):

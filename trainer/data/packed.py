@@ -1,9 +1,12 @@
 """Packed data: documents one after another, cut into sequences of equal length, on disk.
 
-A prepared data set is a folder: tokens.npy (uint32 [sequences, length]), loss.npy (bool, the
-same shape: is this token predicted?), tokenizer.json, and meta.json. The folder's name is a hash
-of everything that went in, so a changed input is a new folder, and it appears by a rename, so
-that a half-made one is never seen.
+A document that the end of a sequence cuts goes on in the next as a document of its own: it does
+not see its first part, and its positions count from 0 again.
+
+A prepared data set is a folder: tokens.npy (uint32 [sequences, length]), loss.npy and starts.npy
+(bool, the same shape: is this token predicted from the one before; does a document start here?),
+tokenizer.json, and meta.json. The folder's name is a hash of everything that went in, so a
+changed input is a new folder, and it appears by a rename, so that a half-made one is never seen.
 """
 
 from __future__ import annotations
@@ -24,20 +27,22 @@ from tokenizers import Tokenizer
 from trainer.contract.config import Config, ConfigError
 from trainer.data import source, tokenizer
 
-FORMAT = 2
-FILES = ("tokens.npy", "loss.npy", "tokenizer.json", "meta.json")
+FORMAT = 3
+FILES = ("tokens.npy", "loss.npy", "starts.npy", "tokenizer.json", "meta.json")
 
 
 @dataclass(frozen=True)
 class PackedData:
     """Sequences in memory-mapped files.
 
-    tokens_SL: ids; loss_SL: whether the token is predicted; predicted_S: how many of a
-    sequence's tokens are predicted from the one before (its first never is).
+    tokens_SL: ids; loss_SL: whether the token is predicted from the one before, as the first of a
+    document never is; starts_SL: whether a document starts; predicted_S: how many of a
+    sequence's tokens are predicted.
     """
 
     tokens_SL: npt.NDArray[np.uint32]
     loss_SL: npt.NDArray[np.bool_]
+    starts_SL: npt.NDArray[np.bool_]
     predicted_S: npt.NDArray[np.int64]
     vocabulary: int
 
@@ -65,20 +70,33 @@ def load(folder: Path) -> PackedData:
     return PackedData(
         tokens_SL=np.load(folder / "tokens.npy", mmap_mode="r"),
         loss_SL=loss_SL,
-        predicted_S=loss_SL[:, 1:].sum(axis=1, dtype=np.int64),
+        starts_SL=np.load(folder / "starts.npy", mmap_mode="r"),
+        predicted_S=loss_SL.sum(axis=1, dtype=np.int64),
         vocabulary=meta["vocabulary"],
     )
 
 
 def pack(
     documents: Sequence[tuple[list[int], int]], length: int
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
-    """Tokens and loss mask, both [sequences, length], of documents given as ids and how many at
-    the start carry no loss. The tail that fills no sequence is left out."""
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Tokens, whether each is predicted, and whether it starts a document, all [sequences,
+    length], of documents given as ids and how many at the start carry no loss. The tail that
+    fills no sequence is left out."""
     total = sum(len(ids) for ids, _ in documents) // length * length
     tokens = np.fromiter((i for ids, _ in documents for i in ids), np.uint32)[:total]
-    mask = np.concatenate([np.arange(len(ids)) >= silent for ids, silent in documents])[:total]
-    return tokens.reshape(-1, length), mask.reshape(-1, length)
+    loss = np.concatenate([np.arange(len(ids)) >= silent for ids, silent in documents])[:total]
+    starts = np.concatenate([np.arange(len(ids)) == 0 for ids, _ in documents])[:total]
+    starts[::length] = True
+    loss &= ~starts
+    return tokens.reshape(-1, length), loss.reshape(-1, length), starts.reshape(-1, length)
+
+
+def positions(starts_BS: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Each token's position in its document, [B, S], from where documents start; what begins a
+    row counts from 0 in any case."""
+    indices_S = np.arange(starts_BS.shape[1])
+    newest_BS = np.maximum.accumulate(np.where(starts_BS, indices_S, 0), axis=1)
+    return indices_S - newest_BS
 
 
 def _cache(config: Config) -> Path:
@@ -98,7 +116,7 @@ def _key(config: Config, examples: Sequence[source.Example]) -> str:
 def _write(folder: Path, config: Config, examples: Sequence[source.Example]) -> None:
     words = _tokenizer(config, examples)
     documents = [tokenizer.encode(words, example) for example in examples]
-    tokens, loss = pack(documents, config.data.seq_len)
+    tokens, loss, starts = pack(documents, config.data.seq_len)
     if not len(tokens):
         raise ConfigError(
             f"data.path: {config.data.path} does not fill one sequence of data.seq_len "
@@ -109,6 +127,7 @@ def _write(folder: Path, config: Config, examples: Sequence[source.Example]) -> 
     try:
         np.save(making / "tokens.npy", tokens)
         np.save(making / "loss.npy", loss)
+        np.save(making / "starts.npy", starts)
         words.save(str(making / "tokenizer.json"))
         meta = {"format": FORMAT, "vocabulary": words.get_vocab_size(), "sequences": len(tokens)}
         (making / "meta.json").write_text(json.dumps(meta))

@@ -19,6 +19,7 @@ from trainer.contract.config import Config, Optimizer
 from trainer.engines import adapter_files, swapped
 from trainer.engines.deepspeed_config import deepspeed_config, swap_folder
 from trainer.engines.protocol import Offloaded
+from trainer.llama4.attention import model_inputs
 from trainer.llama4.moe import SparseMoe
 from trainer.place import Place
 
@@ -71,10 +72,17 @@ class DeepSpeedEngine:
         self._engine.checkpoint_engine = self._files
         self._engine._copy_recovery_script = self._files.guard(self._engine._copy_recovery_script)
 
-    def forward(self, tokens: torch.Tensor, labels: torch.Tensor, predicted: int) -> torch.Tensor:
+    def forward(
+        self, tokens: torch.Tensor, labels: torch.Tensor, predicted: int, positions: torch.Tensor
+    ) -> torch.Tensor:
         """See `Engine`."""
         count = torch.tensor(predicted, device=self.device)
-        outputs = self._engine(input_ids=tokens, labels=labels, num_items_in_batch=count)
+        outputs = self._engine(
+            input_ids=tokens,
+            labels=labels,
+            num_items_in_batch=count,
+            **model_inputs(self.module, positions, self.device),
+        )
         return outputs.loss  # type: ignore[no-any-return]
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:

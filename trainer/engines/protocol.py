@@ -25,9 +25,12 @@ class Engine(Protocol):
     module: torch.nn.Module
     device: torch.device
 
-    def forward(self, tokens: torch.Tensor, labels: torch.Tensor, predicted: int) -> torch.Tensor:
+    def forward(
+        self, tokens: torch.Tensor, labels: torch.Tensor, predicted: int, positions: torch.Tensor
+    ) -> torch.Tensor:
         """The sum of the losses over the predicted tokens of tokens [B, S], divided by
-        `predicted`. labels are the tokens, -100 where no loss is taken."""
+        `predicted`. labels are the tokens, -100 where no loss is taken; positions, on the CPU,
+        are those of the tokens in their documents, which do not see each other."""
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:
         """Accumulate gradients; last tells the step's last forward pass. The gradients are those

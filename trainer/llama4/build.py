@@ -10,6 +10,10 @@ from transformers import AutoConfig, Llama4ForCausalLM, Llama4TextConfig, PreTra
 
 from trainer.contract import messages
 from trainer.contract.config import Config, ConfigError, TinyModel
+from trainer.llama4.attention import convert_attention
+from trainer.llama4.executions import choose
+
+CPU = torch.device("cpu")
 from trainer.llama4.moe import make_sparse
 
 
@@ -54,19 +58,31 @@ def _tiny(tiny: TinyModel, vocabulary: int, seq_len: int) -> Llama4TextConfig:
     )
 
 
-def build(config: Config, text: Llama4TextConfig) -> PreTrainedModel:
-    """The model on the CPU in its training dtype, weights included. For a tiny one the seed
-    decides the weights, the same on every rank; under ZeRO-3 a checkpoint's weights are
-    partitioned as they load (keep an HfDeepSpeedConfig alive around this call). Raises
-    ConfigError where the checkpoint is not whole."""
+def attention(config: Config, text: Llama4TextConfig, device: torch.device) -> str:
+    """The execution that attention.kind means on this device. Raises ConfigError where it cannot
+    run."""
     dtype = getattr(torch, config.model.dtype)
-    attention = "sdpa" if config.attention.kind == "auto" else config.attention.kind
+    return choose(config.attention.kind, device, dtype, text.head_dim, text.attention_dropout)
+
+
+def build(config: Config, text: Llama4TextConfig, device: torch.device = CPU) -> PreTrainedModel:
+    """The model on the CPU in its training dtype, weights included, made for a device. For a tiny
+    one the seed decides the weights, the same on every rank; under ZeRO-3 a checkpoint's weights
+    are partitioned as they load (keep an HfDeepSpeedConfig alive around this call). Raises
+    ConfigError where the checkpoint is not whole or the device lacks what was asked for."""
+    dtype = getattr(torch, config.model.dtype)
+    execution = attention(config, text, device)
+    stock = "eager" if execution == "eager" else "sdpa"
     torch.manual_seed(config.train.seed)
     if config.model.path:
-        model = _load(Path(config.model.path).expanduser(), text, dtype, attention)
+        model = _load(Path(config.model.path).expanduser(), text, dtype, stock)
     else:
-        text._attn_implementation = attention
-        model = Llama4ForCausalLM(text).to(dtype)
+        text._attn_implementation = stock
+        model = Llama4ForCausalLM(text)
+        # Not model.to(dtype): that would also round the frequencies of RoPE.
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
+    convert_attention(model, execution)
     model.config.use_cache = False
     if config.moe.kind == "sparse":
         make_sparse(model)

@@ -17,11 +17,13 @@ from transformers import (
     Llama4TextConfig,
     LlamaConfig,
 )
+from transformers.models.llama4.modeling_llama4 import Llama4TextAttention
 
 from trainer.contract import config as configuration
 from trainer.contract import values as nested
 from trainer.contract.config import Adapter, Config, ConfigError
 from trainer.llama4 import adapters, build
+from trainer.llama4.attention import PackedAttention
 
 TEXT: dict[str, Any] = {
     "vocab_size": 64, "hidden_size": 16, "intermediate_size": 16, "intermediate_size_mlp": 32,
@@ -105,6 +107,40 @@ def test_the_training_dtype_is_the_configured_one(text_checkpoint: Path) -> None
     for path in (text_checkpoint, None):
         model = built(config_for(path, model={"dtype": "bfloat16"}))
         assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
+def test_the_frequencies_of_rope_keep_their_precision(text_checkpoint: Path) -> None:
+    """In bfloat16 the rotation of a far token would be off by radians."""
+    for path in (text_checkpoint, None):
+        exact, rounded = (
+            built(config_for(path, model={"dtype": dtype})).model.rotary_emb.inv_freq
+            for dtype in ("float32", "bfloat16")
+        )
+        assert torch.equal(exact, rounded)
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "fallback"),
+    [
+        ("auto", PackedAttention, "sdpa"),
+        ("sdpa", PackedAttention, "sdpa"),
+        ("eager", Llama4TextAttention, "eager"),
+    ],
+)
+def test_attention_is_of_the_configured_kind(
+    text_checkpoint: Path, kind: str, layer: type, fallback: str
+) -> None:
+    for path in (text_checkpoint, None):
+        model = built(config_for(path, attention={"kind": kind}))
+        assert {type(each.self_attn) for each in model.model.layers} == {layer}
+        assert model.config._attn_implementation == fallback
+
+
+def test_attention_that_cannot_run_here_is_refused_before_weights_are_read(tmp_path: Path) -> None:
+    Llama4TextConfig(**TEXT).save_pretrained(tmp_path)
+    for kind in ("flash", "varlen"):
+        with pytest.raises(ConfigError, match=rf"attention.kind {kind} needs an NVIDIA GPU"):
+            built(config_for(tmp_path, attention={"kind": kind}))
 
 
 def test_a_path_without_a_model_says_so(tmp_path: Path) -> None:

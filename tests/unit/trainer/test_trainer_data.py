@@ -62,15 +62,39 @@ documents = st.lists(
 def test_sequences_one_after_another_are_the_documents_one_after_another(
     drawn: list[tuple[list[int], int]], length: int
 ) -> None:
-    tokens, mask = packed.pack(drawn, length)
+    tokens, loss, starts = packed.pack(drawn, length)
     ids = [i for document, _ in drawn for i in document]
-    loss = [n >= silent for document, silent in drawn for n in range(len(document))]
-    assert tokens.shape == mask.shape == (len(ids) // length, length)
-    kept = len(ids) // length * length
+    assert tokens.shape == loss.shape == starts.shape == (len(ids) // length, length)
     assert tokens.dtype == np.uint32
-    assert mask.dtype == np.bool_
-    assert tokens.ravel().tolist() == ids[:kept]
-    assert mask.ravel().tolist() == loss[:kept]
+    assert loss.dtype == starts.dtype == np.bool_
+    assert tokens.ravel().tolist() == ids[: tokens.size]
+
+
+@quick
+@given(documents, st.integers(1, 12))
+def test_a_token_is_predicted_from_those_before_it_in_its_document(
+    drawn: list[tuple[list[int], int]], length: int
+) -> None:
+    _, loss, starts = packed.pack(drawn, length)
+    places = [(n, silent) for document, silent in drawn for n in range(len(document))]
+    for index, (n, silent) in enumerate(places[: loss.size]):
+        begins = n == 0 or index % length == 0
+        assert starts.ravel()[index] == begins
+        assert loss.ravel()[index] == (n >= silent and not begins)
+
+
+@quick
+@given(documents, st.integers(1, 12))
+def test_positions_count_from_the_start_of_a_document_or_of_what_a_cut_left_of_it(
+    drawn: list[tuple[list[int], int]], length: int
+) -> None:
+    _, _, starts = packed.pack(drawn, length)
+    places = [n for document, _ in drawn for n in range(len(document))]
+    wanted = [min(n, index % length) for index, n in enumerate(places[: starts.size])]
+    assert packed.positions(starts).ravel().tolist() == wanted
+    unmarked = starts.copy()
+    unmarked[:, 0] = False
+    assert np.array_equal(packed.positions(unmarked), packed.positions(starts))
 
 
 def test_a_prompt_carries_no_loss_and_an_answer_all_of_it() -> None:
@@ -162,11 +186,13 @@ def test_an_empty_file_says_so(tmp_path: Path) -> None:
 def test_prepared_data_is_what_was_packed(text_file: Path, tmp_path: Path) -> None:
     folder = packed.prepare(config_for(text_file, tmp_path / "cache"))
     data = packed.load(folder)
-    assert data.tokens_SL.shape == data.loss_SL.shape == (len(data), 16)
-    assert data.predicted_S.tolist() == [int(row[1:].sum()) for row in data.loss_SL]
+    assert data.tokens_SL.shape == data.loss_SL.shape == data.starts_SL.shape == (len(data), 16)
+    assert data.predicted_S.tolist() == [int(row.sum()) for row in data.loss_SL]
+    assert not (data.loss_SL & data.starts_SL).any()
+    assert data.starts_SL[:, 1:].any(), "documents start within sequences, too"
     assert int(data.tokens_SL.max()) < data.vocabulary <= 512
     assert {file.name for file in folder.iterdir()} == {
-        "tokens.npy", "loss.npy", "tokenizer.json", "meta.json",
+        "tokens.npy", "loss.npy", "starts.npy", "tokenizer.json", "meta.json",
     }  # fmt: skip
 
 
@@ -228,7 +254,7 @@ def test_half_made_data_never_has_the_name_of_made_data(
 
     monkeypatch.setattr(np, "save", watched)
     packed.prepare(config_for(text_file, cache))
-    assert seen == [[]] * 4
+    assert seen == [[]] * 6
     assert [file.name[:7] for file in cache.iterdir()] == ["packed-"], "nothing else is left"
 
 
@@ -365,3 +391,8 @@ def test_the_batches_of_all_ranks_hold_the_steps_sequences_and_agree_on_what_is_
         for batch in batches:
             carried = batch.labels != -100
             assert torch.equal(batch.labels[carried], batch.tokens[carried])
+            assert batch.positions.shape == batch.tokens.shape
+            assert not carried[batch.positions == 0].any()
+        starts = np.concatenate([batch.positions.numpy() == 0 for batch in batches])
+        wanted = data.starts_SL[sampler.batch(len(data), 0, step, world * 6)]
+        assert sorted(map(tuple, starts.tolist())) == sorted(map(tuple, wanted.tolist()))
