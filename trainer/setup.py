@@ -60,8 +60,8 @@ def assemble(
 
     def make_model() -> nn.Module:
         tell("building the model")
-        base = build.build(config, text)
-        adapted = config.adapter.kind == "lora"
+        base = build.build(config, text, device)
+        adapted = config.adapter.kind != "none"
         model = adapters.add(base, config.adapter, config.train.seed) if adapted else base
         tell(f"starting DeepSpeed{_COMPILES.get(config.engine.offload_optimizer, '')}")
         return model

@@ -10,6 +10,7 @@ from transformers import AutoConfig, Llama4ForCausalLM, Llama4TextConfig, PreTra
 
 from trainer.contract import messages
 from trainer.contract.config import Config, ConfigError, TinyModel
+from trainer.llama4.quant import load_quantized, quantize_model_, quantized_values
 
 
 def text_config(config: Config, vocabulary: int) -> Llama4TextConfig:
@@ -51,19 +52,29 @@ def _tiny(tiny: TinyModel, vocabulary: int, seq_len: int) -> Llama4TextConfig:
     )
 
 
-def build(config: Config, text: Llama4TextConfig) -> PreTrainedModel:
+CPU = torch.device("cpu")
+
+
+def build(config: Config, text: Llama4TextConfig, device: torch.device = CPU) -> PreTrainedModel:
     """The model on the CPU in its training dtype, weights included. For a tiny one the seed
     decides the weights, the same on every rank; under ZeRO-3 a checkpoint's weights are
-    partitioned as they load (keep an HfDeepSpeedConfig alive around this call). Raises
-    ConfigError where the checkpoint is not whole."""
+    partitioned as they load (keep an HfDeepSpeedConfig alive around this call); for qlora they
+    are quantised as they load, and the model lies on device. Raises ConfigError where the
+    checkpoint is not whole."""
     dtype = getattr(torch, config.model.dtype)
     attention = "sdpa" if config.attention.kind == "auto" else config.attention.kind
     torch.manual_seed(config.train.seed)
-    if config.model.path:
-        model = _load(Path(config.model.path).expanduser(), text, dtype, attention)
+    path = Path(config.model.path).expanduser() if config.model.path else None
+    quant = config.adapter.quant if config.adapter.kind == "qlora" else None
+    if path and quant:
+        model = load_quantized(path, text, quant, dtype, device, attention)
+    elif path:
+        model = _load(path, text, dtype, attention)
     else:
         text._attn_implementation = attention
         model = Llama4ForCausalLM(text).to(dtype)
+        if quant:
+            quantize_model_(model, quant)
     model.config.use_cache = False
     if config.activation_checkpointing == "full":
         _recompute_layers(model)
@@ -111,6 +122,6 @@ def describe(model: torch.nn.Module, text: Llama4TextConfig) -> messages.Model:
         experts_per_token=text.num_experts_per_tok,
         hidden=text.hidden_size,
         vocabulary=text.vocab_size,
-        parameters=sum(map(size, parameters)),
+        parameters=sum(map(size, parameters)) + quantized_values(model),
         trainable=sum(size(p) for p in parameters if p.requires_grad),
     )

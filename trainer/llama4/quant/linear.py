@@ -36,13 +36,26 @@ class QuantizedLinear(nn.Module):
         )
 
     @classmethod
-    def of(cls, linear: nn.Linear, kind: str) -> QuantizedLinear:
-        """The quantised form of a layer, on its device."""
-        made = cls(linear.in_features, linear.out_features, kind, device=linear.weight.device)
-        made.quantized.put(0, linear.weight)
-        if linear.bias is not None:
-            made.bias = nn.Parameter(linear.bias.detach(), requires_grad=False)
+    def like(
+        cls, dense: nn.Linear, kind: str, device: torch.device | str | None
+    ) -> QuantizedLinear:
+        """Of the same shape, all zeros."""
+        return cls(dense.in_features, dense.out_features, kind, dense.bias is not None, device)
+
+    @classmethod
+    def of(cls, dense: nn.Linear, kind: str) -> QuantizedLinear:
+        """The quantised form of a layer, on its device. Raises ValueError as `put`."""
+        made = cls.like(dense, kind, dense.weight.device)
+        made.put(dense)
         return made
+
+    @torch.no_grad()
+    def put(self, dense: nn.Linear) -> None:
+        """Quantise another's weight and take a copy of its bias. Raises ValueError where the
+        weight is not finite."""
+        self.quantized.put(0, dense.weight)
+        if self.bias is not None:
+            self.bias = nn.Parameter(dense.bias.to(self.bias.device, copy=True), False)
 
     def dequantize(self, dtype: torch.dtype) -> torch.Tensor:
         """W [out, in], newly made."""
