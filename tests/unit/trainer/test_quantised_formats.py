@@ -158,5 +158,6 @@ def test_the_memory_is_what_the_format_says(kind: str, bytes_per_value: float) -
 def test_nf4_without_bitsandbytes_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes.functional", None)
     monkeypatch.delitem(sys.modules, "trainer.llama4.quant.nf4", raising=False)
+    format_of.cache_clear()
     with pytest.raises(ConfigError, match="needs bitsandbytes"):
         format_of("nf4")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
 
-from trainer.llama4.quant import QuantizedLinear, QuantizedStack, quantized_grouped_mm
+from trainer.llama4.quant import QuantizedLinear, QuantizedStack, grouped, quantized_grouped_mm
+from trainer.llama4.quant.stack import dequantize, groups
 
 KINDS = ["nf4", "int8", "fp8"]
 E, K, M = 5, 24, 40
@@ -51,6 +54,31 @@ def test_tokens_meet_their_own_experts_forward_and_backward(
     (gradient,) = torch.autograd.grad(found, x, direction)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradient, wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_bfloat16_products_are_right_to_its_rounding(kind: str) -> None:
+    """Also on processors that have no bfloat16 of their own."""
+    stack = QuantizedStack.of(drawn(E, K, M), kind)
+    x = drawn(10, K).bfloat16().requires_grad_()
+    ends = [2, 2, 5, 9, 10]
+    expected = products(x.float(), stack.dequantize(0, E, torch.float32), ends)
+    (wanted,) = torch.autograd.grad(expected.sum(), x)
+    found = quantized_grouped_mm(x, stack, ends)
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+    assert found.dtype == gradient.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, rtol=2**-6, atol=2**-4)
+    torch.testing.assert_close(gradient, wanted, rtol=2**-6, atol=2**-4)
+
+
+def test_the_operator_keeps_torchs_rules_and_its_work_is_counted() -> None:
+    stack = QuantizedStack.of(drawn(E, K, M), "int8")
+    arguments = (drawn(10, K), stack.codes, stack.scales, [2, 2, 5, 9, 10], "int8", [K, M])
+    operator = torch.ops.l4cockpit.quantized_grouped_mm
+    torch.library.opcheck(operator, (*arguments, False))
+    with FlopCounterMode(display=False) as counter:
+        quantized_grouped_mm(*arguments[:1], stack, arguments[3])
+    assert counter.get_total_flops() == 2 * 10 * K * M
 
 
 def test_rows_behind_the_last_expert_are_zero() -> None:
@@ -95,10 +123,9 @@ def test_nothing_is_kept_for_the_backward_pass(kind: str) -> None:
 def test_groups_cover_the_stack_in_order_within_the_limit_and_never_all_of_it(
     experts: int, limit: int
 ) -> None:
-    stack = QuantizedStack(experts, K, M, "int8", device="meta")
-    groups = list(stack.groups(torch.float32, limit))
-    assert [index for first, last in groups for index in range(first, last)] == list(range(experts))
-    for first, last in groups:
+    found = list(groups(experts, K * M, torch.float32, limit))
+    assert [index for first, last in found for index in range(first, last)] == list(range(experts))
+    for first, last in found:
         assert last - first == 1 or (last - first) * K * M * 4 <= limit
         assert last - first == 1 or 2 * (last - first) <= experts
 
@@ -108,16 +135,16 @@ def test_only_experts_with_tokens_and_one_group_at_a_time_are_dequantised(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = QuantizedStack.of(drawn(8, K, M), kind)
-    asked: list[tuple[int, int]] = []
-    dequantize = QuantizedStack.dequantize
+    asked: list[int] = []
 
-    def ask(self: QuantizedStack, first: int, last: int, dtype: torch.dtype) -> torch.Tensor:
-        asked.append((first, last))
-        return dequantize(self, first, last, dtype)
+    def ask(codes: torch.Tensor, *rest: Any) -> torch.Tensor:
+        asked.append(len(codes))
+        return dequantize(codes, *rest)
 
-    monkeypatch.setattr(QuantizedStack, "dequantize", ask)
-    quantized_grouped_mm(drawn(6, K), stack, [0, 2, 2, 2, 2, 2, 2, 6])
-    assert asked == [(1, 2), (7, 8)]
+    monkeypatch.setattr(grouped, "dequantize", ask)
+    monkeypatch.setattr(grouped, "groups", lambda *shape: groups(*shape, limit=2 * K * M * 4))
+    quantized_grouped_mm(drawn(6, K), stack, [0, 2, 2, 2, 2, 3, 4, 6])
+    assert asked == [1, 1, 2]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,6 +13,7 @@ Values are computed in float32 and rounded once to the dtype asked for. A block 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 from importlib import import_module
 
 import torch
@@ -97,6 +98,7 @@ class Fp8(_Scaled):
     dtype = torch.float8_e4m3fn
 
 
+@cache
 def format_of(name: str) -> Format:
     """The format of that name; raises ConfigError where its library is not installed."""
     if name == "nf4":

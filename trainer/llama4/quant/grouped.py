@@ -10,8 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
+from torch.utils.flop_counter import register_flop_formula
 
-from trainer.llama4.quant.stack import QuantizedStack
+from trainer.llama4.quant.formats import format_of
+from trainer.llama4.quant.stack import QuantizedStack, dequantize, groups
 
 
 def quantized_grouped_mm(
@@ -26,39 +29,92 @@ def quantized_grouped_mm(
     pass a list where the host has them already.
     """
     ends = ends_E.tolist() if isinstance(ends_E, torch.Tensor) else list(ends_E)
-    y_NM: torch.Tensor = _GroupedMM.apply(x_NK, stack, ends)
+    y_NM: torch.Tensor = _GroupedProduct.apply(x_NK, stack, ends)
     return y_NM
 
 
-class _GroupedMM(torch.autograd.Function):
+class _GroupedProduct(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x_NK: torch.Tensor, stack: QuantizedStack, ends: list[int]
     ) -> torch.Tensor:
         ctx.stack, ctx.ends = stack, ends
-        return _product(x_NK, stack, ends, transposed=False)
+        return _multiply(x_NK, stack, ends, transposed=False)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_NM: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return _product(grad_NM, ctx.stack, ctx.ends, transposed=True), None, None
+    @once_differentiable
+    def backward(ctx: Any, dy_NM: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return _multiply(dy_NM, ctx.stack, ctx.ends, transposed=True), None, None
 
 
-def _product(
+def _multiply(
     x: torch.Tensor, stack: QuantizedStack, ends: list[int], transposed: bool
 ) -> torch.Tensor:
-    """x times each expert's matrix, or its transpose."""
-    rows = list(pairwise([0, *ends]))
-    y = x.new_empty(len(x), stack.shape[1] if transposed else stack.shape[2])
+    shape = list(stack.shape[1:])
+    y: torch.Tensor = torch.ops.l4cockpit.quantized_grouped_mm(
+        x, stack.codes, stack.scales, ends, stack.format.name, shape, transposed
+    )
+    return y
+
+
+# An operator of its own, so that selective activation checkpointing knows it by name.
+
+
+@torch.library.custom_op("l4cockpit::quantized_grouped_mm", mutates_args=())
+def _product(
+    x: torch.Tensor,
+    codes_EC: torch.Tensor,
+    scales_ES: torch.Tensor,
+    ends: Sequence[int],
+    kind: str,
+    shape_KM: Sequence[int],
+    transposed: bool,
+) -> torch.Tensor:
+    """x times each expert's matrix [K, M], or its transpose."""
+    rows, dtype = list(pairwise([0, *ends])), product_dtype(x)
+    y = x.new_empty(len(x), shape_KM[not transposed])
     y[ends[-1] :] = 0
-    for first, last in stack.groups(x.dtype):
+    x = x.to(dtype)
+    for first, last in groups(len(codes_EC), shape_KM[0] * shape_KM[1], dtype):
         used = [expert for expert in range(first, last) if rows[expert][0] < rows[expert][1]]
         if not used:
             continue
-        # Ends of the group without rows need no weights either.
-        weights = stack.dequantize(used[0], used[-1] + 1, x.dtype)
+        held = slice(used[0], used[-1] + 1)  # those without rows at either end need no weights
+        weights = dequantize(codes_EC[held], scales_ES[held], format_of(kind), shape_KM, dtype)
         for expert in used:
-            start, end = rows[expert]
-            weight = weights[expert - used[0]]
-            torch.mm(x[start:end], weight.t() if transposed else weight, out=y[start:end])
+            tokens = slice(*rows[expert])
+            weight = weights[expert - used[0]].t() if transposed else weights[expert - used[0]]
+            if y.dtype == dtype:
+                torch.mm(x[tokens], weight, out=y[tokens])
+            else:
+                y[tokens] = x[tokens] @ weight
+        del weights, weight  # before the next group's are made
     return y
+
+
+@_product.register_fake
+def _(
+    x: torch.Tensor,
+    codes_EC: torch.Tensor,
+    scales_ES: torch.Tensor,
+    ends: Sequence[int],
+    kind: str,
+    shape_KM: Sequence[int],
+    transposed: bool,
+) -> torch.Tensor:
+    return x.new_empty(len(x), shape_KM[not transposed])
+
+
+@register_flop_formula(torch.ops.l4cockpit.quantized_grouped_mm)
+def _flops(x: torch.Size, *arguments: Any, out_shape: object = None, **options: object) -> int:
+    """Each row with each column of its expert's matrix."""
+    rows, columns = arguments[4]
+    return 2 * int(x[0]) * int(rows) * int(columns)
+
+
+def product_dtype(x: torch.Tensor) -> torch.dtype:
+    """What to multiply x in: float32 on a CPU without bfloat16 of its own, where torch would
+    multiply element by element, hundreds of times slower; else its own dtype."""
+    native = torch.ops.mkldnn._is_mkldnn_bf16_supported
+    slow = x.device.type == "cpu" and x.dtype == torch.bfloat16 and not native()
+    return torch.float32 if slow else x.dtype

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 
+from trainer.llama4.quant.grouped import product_dtype
 from trainer.llama4.quant.stack import QuantizedStack
 
 
@@ -75,11 +77,13 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, stack: QuantizedStack) -> torch.Tensor:
         ctx.stack = stack
-        weight = stack.dequantize(0, 1, x.dtype)[0]
-        return nn.functional.linear(x, weight)
+        dtype = product_dtype(x)
+        weight = stack.dequantize(0, 1, dtype)[0]
+        return nn.functional.linear(x.to(dtype), weight).to(x.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
-        weight = ctx.stack.dequantize(0, 1, grad.dtype)[0]
-        return grad @ weight, None
+        dtype = product_dtype(grad)
+        weight = ctx.stack.dequantize(0, 1, dtype)[0]
+        return (grad.to(dtype) @ weight).to(grad.dtype), None

@@ -5,17 +5,41 @@ Shapes: E matrices (experts) of K rows and M columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
-from trainer.llama4.quant.formats import format_of
+from trainer.llama4.quant.formats import Format, format_of
 
 GROUP_BYTES = 512 * 2**20
 """The most that is de-quantised at once, unless one matrix alone is larger."""
 _CALL_VALUES = 2**31 - 1
 """bitsandbytes counts values in 32 bits."""
+
+
+def dequantize(
+    codes_GC: torch.Tensor,
+    scales_GS: torch.Tensor,
+    kind: Format,
+    shape_KM: Sequence[int],
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """G matrices [K, M] from their codes and scales, both as bytes."""
+    values_GP = kind.decode(codes_GC, scales_GS.view(torch.float32), dtype)
+    rows, columns = shape_KM
+    return values_GP[:, : rows * columns].view(-1, rows, columns)
+
+
+def groups(
+    matrices: int, values: int, dtype: torch.dtype, limit: int = GROUP_BYTES
+) -> Iterator[tuple[int, int]]:
+    """Ranges (first, last) of matrices of so many values, in order, that in dtype stay within
+    limit bytes and are at most half of all, but hold one matrix at least."""
+    room = min(limit // (values * dtype.itemsize), _CALL_VALUES // values, matrices // 2)
+    step = max(1, room)
+    for first in range(0, matrices, step):
+        yield first, min(first + step, matrices)
 
 
 class QuantizedStack(nn.Module):
@@ -81,20 +105,8 @@ class QuantizedStack(nn.Module):
 
     def dequantize(self, first: int, last: int, dtype: torch.dtype) -> torch.Tensor:
         """Matrices first to before last as [last - first, K, M], newly made."""
-        codes = self.codes[first:last]
-        scales = self.scales[first:last].view(torch.float32)
-        values = self.format.decode(codes, scales, dtype)
-        count = self.shape[1] * self.shape[2]
-        return values[:, :count].view(last - first, *self.shape[1:])
-
-    def groups(self, dtype: torch.dtype, limit: int = GROUP_BYTES) -> Iterator[tuple[int, int]]:
-        """Ranges (first, last) of matrices, in order, that in dtype stay within limit bytes and
-        are at most half of the stack each, but hold one matrix at least."""
-        each = self.shape[1] * self.shape[2]
-        room = min(limit // (each * dtype.itemsize), _CALL_VALUES // each, len(self) // 2)
-        step = max(1, room)
-        for first in range(0, len(self), step):
-            yield first, min(first + step, len(self))
+        codes, scales = self.codes[first:last], self.scales[first:last]
+        return dequantize(codes, scales, self.format, self.shape[1:], dtype)
 
     @property
     def values(self) -> int:
