@@ -12,9 +12,10 @@ from trainer.contract import messages
 from trainer.contract.config import Config, ConfigError, TinyModel
 from trainer.llama4.attention import convert_attention
 from trainer.llama4.executions import choose
+from trainer.llama4.moe import make_sparse
+from trainer.llama4.quant import load_quantized, quantize_model_, quantized_values
 
 CPU = torch.device("cpu")
-from trainer.llama4.moe import make_sparse
 
 
 def text_config(config: Config, vocabulary: int) -> Llama4TextConfig:
@@ -68,20 +69,27 @@ def attention(config: Config, text: Llama4TextConfig, device: torch.device) -> s
 def build(config: Config, text: Llama4TextConfig, device: torch.device = CPU) -> PreTrainedModel:
     """The model on the CPU in its training dtype, weights included, made for a device. For a tiny
     one the seed decides the weights, the same on every rank; under ZeRO-3 a checkpoint's weights
-    are partitioned as they load (keep an HfDeepSpeedConfig alive around this call). Raises
-    ConfigError where the checkpoint is not whole or the device lacks what was asked for."""
+    are partitioned as they load (keep an HfDeepSpeedConfig alive around this call); for qlora they
+    are quantised as they load, and the model lies on device. Raises ConfigError where the
+    checkpoint is not whole or the device lacks what was asked for."""
     dtype = getattr(torch, config.model.dtype)
     execution = attention(config, text, device)
     stock = "eager" if execution == "eager" else "sdpa"
     torch.manual_seed(config.train.seed)
-    if config.model.path:
-        model = _load(Path(config.model.path).expanduser(), text, dtype, stock)
+    path = Path(config.model.path).expanduser() if config.model.path else None
+    quant = config.adapter.quant if config.adapter.kind == "qlora" else None
+    if path and quant:
+        model = load_quantized(path, text, quant, dtype, device, stock)
+    elif path:
+        model = _load(path, text, dtype, stock)
     else:
         text._attn_implementation = stock
         model = Llama4ForCausalLM(text)
         # Not model.to(dtype): that would also round the frequencies of RoPE.
         for parameter in model.parameters():
             parameter.data = parameter.data.to(dtype)
+        if quant:
+            quantize_model_(model, quant)
     convert_attention(model, execution)
     model.config.use_cache = False
     if config.moe.kind == "sparse":
@@ -132,6 +140,6 @@ def describe(model: torch.nn.Module, text: Llama4TextConfig) -> messages.Model:
         experts_per_token=text.num_experts_per_tok,
         hidden=text.hidden_size,
         vocabulary=text.vocab_size,
-        parameters=sum(map(size, parameters)),
+        parameters=sum(map(size, parameters)) + quantized_values(model),
         trainable=sum(size(p) for p in parameters if p.requires_grad),
     )

@@ -86,8 +86,8 @@ def _has_kernel(x: torch.Tensor) -> bool:
 @torch.library.custom_op("l4cockpit::grouped_mm", mutates_args=())
 def _loop_product(x_NK: torch.Tensor, w_EKM: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
     y_NM = x_NK.new_empty(x_NK.shape[0], w_EKM.shape[2])
-    if _slow(x_NK):
-        x_NK, scratch_KM = x_NK.float(), torch.empty_like(w_EKM[0], dtype=torch.float32)
+    if (dtype := product_dtype(x_NK)) != x_NK.dtype:
+        x_NK, scratch_KM = x_NK.to(dtype), torch.empty_like(w_EKM[0], dtype=dtype)
         for e, rows in _groups(ends_E):
             y_NM[rows] = x_NK[rows] @ scratch_KM.copy_(w_EKM[e])
     else:
@@ -101,8 +101,8 @@ def _loop_outer_product(
     x_NK: torch.Tensor, dy_NM: torch.Tensor, ends_E: torch.Tensor
 ) -> torch.Tensor:
     dw_EKM = x_NK.new_zeros(len(ends_E), x_NK.shape[1], dy_NM.shape[1])
-    if _slow(x_NK):
-        x_NK, dy_NM = x_NK.float(), dy_NM.float()
+    if (dtype := product_dtype(x_NK)) != x_NK.dtype:
+        x_NK, dy_NM = x_NK.to(dtype), dy_NM.to(dtype)
         for e, rows in _groups(ends_E):
             dw_EKM[e] = x_NK[rows].t() @ dy_NM[rows]
     else:
@@ -138,6 +138,9 @@ def _groups(ends_E: torch.Tensor) -> Iterator[tuple[int, slice]]:
         start = end
 
 
-def _slow(x: torch.Tensor) -> bool:
+def product_dtype(x: torch.Tensor) -> torch.dtype:
+    """What to multiply x in: float32 on a CPU without bfloat16 of its own, where torch would
+    multiply element by element, hundreds of times slower; else its own dtype."""
     native = torch.ops.mkldnn._is_mkldnn_bf16_supported
-    return x.device.type == "cpu" and x.dtype == torch.bfloat16 and not native()
+    slow = x.device.type == "cpu" and x.dtype == torch.bfloat16 and not native()
+    return torch.float32 if slow else x.dtype

@@ -14,6 +14,8 @@ from trainer.llama4.dispatch import combine, dispatch
 from trainer.llama4.grouped import grouped_mm
 from trainer.llama4.lora import GroupedLowRank
 from trainer.llama4.pointwise import swiglu
+from trainer.llama4.quant.grouped import quantized_grouped_mm
+from trainer.llama4.quant.stack import QuantizedStack
 from trainer.llama4.routing import Routing, SparseRouter
 
 
@@ -33,8 +35,10 @@ class SparseExperts(nn.Module):
 
     def forward(self, x_NH: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
         """[N, H] of rows sorted by expert."""
-        gate_up_NI2 = _product(x_NH, self.gate_up_proj, self.gate_up_adapter, ends_E)
-        return _product(swiglu(gate_up_NI2), self.down_proj, self.down_adapter, ends_E)
+        # Quantised weights need the ends on the host: wait for them once.
+        known = ends_E.tolist() if isinstance(self.gate_up_proj, QuantizedStack) else None
+        gate_up_NI2 = _product(x_NH, self.gate_up_proj, self.gate_up_adapter, ends_E, known)
+        return _product(swiglu(gate_up_NI2), self.down_proj, self.down_adapter, ends_E, known)
 
 
 class SparseMoe(nn.Module):
@@ -57,11 +61,15 @@ class SparseMoe(nn.Module):
 
 def _product(
     x: torch.Tensor,
-    weight: torch.Tensor,
+    weight: torch.Tensor | QuantizedStack,
     adapter: GroupedLowRank | None,
     ends_E: torch.Tensor,
+    known: list[int] | None,
 ) -> torch.Tensor:
-    y = grouped_mm(x, weight, ends_E)
+    if isinstance(weight, QuantizedStack):
+        y = quantized_grouped_mm(x, weight, ends_E if known is None else known)
+    else:
+        y = grouped_mm(x, weight, ends_E)
     return y if adapter is None else y.add_(adapter(x, ends_E))
 
 
