@@ -161,7 +161,8 @@ def test_recomputed_layers_get_the_same_gradients(wrapped: bool) -> None:
         if recompute:
             model.activation_checkpointing_enable({"use_reentrant": False})
         if wrapped:
-            model = adapters.add(model, Adapter(kind="lora", targets=["attention"]), seed=0)
+            chosen = Adapter(kind="lora", targets=["attention"])
+            adapters.add(model, chosen, next(model.parameters()).dtype, seed=0)
         inputs = model_inputs(model, positions_of(lengths), CPU)
         assert isinstance(inputs["attention_mask"]["full_attention"], Spans)
         loss_of(model, tokens, **inputs).backward()

@@ -84,12 +84,13 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(override: str, said:
             "engine.offload_optimizer must be one of none, cpu, nvme, not 'disk'",
         ),
         (
-            "adapter.targets=[attention, router]",
-            "adapter.targets[1] must be one of attention, shared, not 'router'",
+            "adapter.targets=[attention, expert]",
+            "adapter.targets[1] must be one of attention, shared, experts, router, "
+            "not 'expert'; did you mean experts?",
         ),
         (
             "adapter.targets=attention",
-            "adapter.targets: expected `array`, got `str` (one of attention, shared)",
+            "adapter.targets: expected `array`, got `str` (one of attention, shared, experts, router)",
         ),
         (
             "activation_checkpointing=fully",
@@ -153,7 +154,7 @@ def test_numbers_are_finite(key: str, value: str) -> None:
         ),
         (
             ["adapter.kind=lora", "adapter.targets=[]"],
-            "adapter.targets is empty: name attention, shared or both",
+            "adapter.targets is empty: name attention, shared, experts, router or some of them",
         ),
         (
             ["adapter.kind=qlora"],
