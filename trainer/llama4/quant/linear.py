@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from trainer.llama4.quant.grouped import product_dtype
+from trainer.llama4.grouped import product_dtype
 from trainer.llama4.quant.stack import QuantizedStack
 
 
