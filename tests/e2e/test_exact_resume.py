@@ -13,7 +13,7 @@ LOSSES: dict[str, dict[int, float]] = {}
 """Of the uninterrupted runs, by preset: the offload modes must agree too."""
 
 
-@pytest.mark.parametrize("preset", ["tiny", "tiny-lora", "tiny-nvme"])
+@pytest.mark.parametrize("preset", ["tiny", "tiny-lora", "tiny-qlora", "tiny-nvme"])
 def test_paused_stopped_and_resumed_as_if_never(desk: Desk, preset: str) -> None:
     settings = (f"train.steps={STEPS}", "checkpoint.every=0")
     straight = desk.train(preset, *settings)

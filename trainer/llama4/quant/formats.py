@@ -19,6 +19,7 @@ from importlib import import_module
 import torch
 
 from trainer.contract.config import ConfigError
+from trainer.llama4.pointwise import chosen
 
 
 class Format(ABC):
@@ -71,12 +72,32 @@ class _Scaled(Format):
     def decode(
         self, codes_GC: torch.Tensor, scales_GB: torch.Tensor, dtype: torch.dtype
     ) -> torch.Tensor:
-        codes = codes_GC.view(self.dtype).view(*scales_GB.shape, self.block)
-        # Codes are exact in bfloat16; the product is taken in float32 and rounded once.
-        return codes.to(dtype).mul_(scales_GB[..., None]).flatten(1)
+        codes_GBV = codes_GC.view(self.dtype).view(*scales_GB.shape, self.block)
+        scaled = _scaled_eagerly if self._needs_eager(codes_GC) else _scaled
+        return scaled(codes_GBV, scales_GB, dtype).flatten(1)
 
     def _code(self, quotients: torch.Tensor) -> torch.Tensor:
         return quotients.to(self.dtype)
+
+    def _needs_eager(self, codes: torch.Tensor) -> bool:
+        return False
+
+
+def _scaled_eagerly(
+    codes_GBV: torch.Tensor, scales_GB: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    # Codes are exact in bfloat16; the product is taken in float32 and rounded once.
+    return codes_GBV.to(dtype).mul_(scales_GB[..., None])
+
+
+def _scaled_in_one_pass(
+    codes_GBV: torch.Tensor, scales_GB: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    """The same bits, for the compiler: it reads a byte a weight and writes the result."""
+    return (codes_GBV.float() * scales_GB[..., None]).to(dtype)
+
+
+_scaled = chosen(_scaled_eagerly, _scaled_in_one_pass)
 
 
 class Int8(_Scaled):
@@ -96,6 +117,10 @@ class Fp8(_Scaled):
     name = "fp8"
     largest = 448.0
     dtype = torch.float8_e4m3fn
+
+    def _needs_eager(self, codes: torch.Tensor) -> bool:
+        # Triton reads these numbers only where the GPU has them; torch itself everywhere.
+        return codes.is_cuda and torch.cuda.get_device_capability(codes.device) < (8, 9)
 
 
 @cache
