@@ -89,6 +89,8 @@ class Train(Section):
     """End of the schedule, relative to lr."""
     grad_clip: float = 1.0
     """Largest global gradient norm; 0 switches clipping off."""
+    loss: Literal["chunked", "stock"] = "chunked"
+    """chunked holds the logits of some tokens at a time; stock, Transformers' own, of all."""
 
 
 class Optimizer(Section):

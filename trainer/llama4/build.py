@@ -10,6 +10,7 @@ from transformers import AutoConfig, Llama4ForCausalLM, Llama4TextConfig, PreTra
 
 from trainer.contract import messages
 from trainer.contract.config import Config, ConfigError, TinyModel
+from trainer.llama4 import loss
 from trainer.llama4.attention import convert_attention
 from trainer.llama4.executions import choose
 from trainer.llama4.moe import make_sparse
@@ -94,6 +95,8 @@ def build(config: Config, text: Llama4TextConfig, device: torch.device = CPU) ->
     model.config.use_cache = False
     if config.moe.kind == "sparse":
         make_sparse(model)
+    if config.train.loss == "chunked":
+        loss.install(model)
     if config.activation_checkpointing == "full":
         _recompute_layers(model)
     return model
