@@ -34,8 +34,9 @@ def run(settings: list[str], place: Place, folder: Path) -> dict[str, Any]:
 
     def make_model() -> torch.nn.Module:
         model = build.build(config, text)
-        lora = config.adapter.kind == "lora"
-        return adapters.add(model, config.adapter, config.train.seed) if lora else model
+        if config.adapter.kind != "none":
+            adapters.add(model, config.adapter, torch.float32, config.train.seed)
+        return model
 
     engine = DeepSpeedEngine(config, place, torch.device("cpu"), folder, make_model)
     chance = torch.Generator().manual_seed(place.rank)
@@ -43,7 +44,8 @@ def run(settings: list[str], place: Place, folder: Path) -> dict[str, Any]:
     for step in range(STEPS):
         tokens = torch.randint(VOCABULARY, (1, LENGTH), generator=chance)
         silent = (place.rank == 1 and step == 0) | (torch.rand(1, LENGTH, generator=chance) < 0.3)
-        loss = engine.forward(tokens, torch.where(silent, -100, tokens), predicted=60)
+        labels = torch.where(silent, -100, tokens)
+        loss = engine.forward(tokens, labels, 60, torch.arange(LENGTH)[None])
         engine.backward(loss, last=True)
         norms.append(engine.step(config.train.lr))
         losses.append(loss.item())

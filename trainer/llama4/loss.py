@@ -20,6 +20,8 @@ from transformers import Llama4ForCausalLM, PreTrainedModel
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
+from trainer.llama4.grouped import product_dtype
+
 IGNORED = -100
 """The label of a token on which no loss is taken."""
 CHUNK_BYTES = {"cuda": 512 * 2**20, "cpu": 128 * 2**20}
@@ -129,22 +131,25 @@ class _SummedLoss(torch.autograd.Function):
         gradients: bool,
     ) -> torch.Tensor:
         for_hidden, for_weight = (gradients and needed for needed in ctx.needs_input_grad[:2])
+        dtype, stored = product_dtype(hidden_PH), weight_VH.dtype
+        weight_VH = weight_VH.to(dtype)
         grad_PH = torch.empty_like(hidden_PH) if for_hidden else None
         grad_VH = torch.zeros_like(weight_VH) if for_weight else None
         total = hidden_PH.new_zeros((), dtype=_exact(hidden_PH.dtype))
         cross_entropy = by_deepspeed if hidden_PH.is_cuda and has_triton() else by_torch
         for start in range(0, len(targets_P), rows):
             part = slice(start, start + rows)
-            logits = nn.functional.linear(hidden_PH[part], weight_VH)
+            hidden = hidden_PH[part].to(dtype)
+            logits = nn.functional.linear(hidden, weight_VH)
             loss, grad = cross_entropy(logits, targets_P[part], for_hidden or for_weight)
             del logits
             total += loss
             if grad is not None and grad_PH is not None:
-                torch.mm(grad, weight_VH, out=grad_PH[part])
+                grad_PH[part] = grad @ weight_VH
             if grad is not None and grad_VH is not None:
-                grad_VH.addmm_(grad.T, hidden_PH[part])
+                grad_VH.addmm_(grad.T, hidden)
             del grad  # before the next chunk's
-        ctx.gradients = grad_PH, grad_VH
+        ctx.gradients = grad_PH, None if grad_VH is None else grad_VH.to(stored)
         return total
 
     @staticmethod
