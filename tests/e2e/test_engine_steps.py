@@ -14,11 +14,16 @@ import pytest
 ALIKE = {
     "zero 3": (
         ["train.loss=stock"],
-        ["train.loss=chunked"],
+        ["activation_checkpointing=full"],
+        ["activation_checkpointing=selective"],
     ),
     "zero 3, lora": (
-        ["adapter.kind=lora", "train.loss=stock"],
-        ["adapter.kind=lora", "train.loss=chunked"],
+        ["adapter.kind=lora", "adapter.targets=[attention, experts]", "train.loss=stock"],
+        [
+            "adapter.kind=lora",
+            "adapter.targets=[attention, experts]",
+            "activation_checkpointing=selective",
+        ],
     ),
     "zero 2": (
         ["engine.zero_stage=2", "engine.offload_params=none", "train.loss=stock"],

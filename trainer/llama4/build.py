@@ -15,6 +15,7 @@ from trainer.llama4.attention import convert_attention
 from trainer.llama4.executions import choose
 from trainer.llama4.moe import make_sparse
 from trainer.llama4.quant import load_quantized, quantize_model_, quantized_values
+from trainer.llama4.recompute import recompute
 
 CPU = torch.device("cpu")
 
@@ -97,8 +98,8 @@ def build(config: Config, text: Llama4TextConfig, device: torch.device = CPU) ->
         make_sparse(model)
     if config.train.loss == "chunked":
         loss.install(model)
-    if config.activation_checkpointing == "full":
-        _recompute_layers(model)
+    if config.activation_checkpointing != "none":
+        recompute(model, config.activation_checkpointing)
     return model
 
 
@@ -121,12 +122,6 @@ def _load(
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise ConfigError(f"model.path: {path} lacks {missing[0]}{more}")
     return model
-
-
-def _recompute_layers(model: PreTrainedModel) -> None:
-    # Older Transformers know this under another name only.
-    enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
-    enable({"use_reentrant": False})
 
 
 def describe(model: torch.nn.Module, text: Llama4TextConfig) -> messages.Model:

@@ -62,7 +62,7 @@ class Llama4WithVocabularyLoss(Llama4ForCausalLM):
             loss=total / (max(1, len(targets_P)) if count is None else count),
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
-            router_logits=outputs.router_logits,
+            router_logits=getattr(outputs, "router_logits", None),  # older Transformers have none
         )
 
 
