@@ -13,6 +13,7 @@ from trainer.contract.config import Config, ConfigError, TinyModel
 from trainer.llama4 import loss
 from trainer.llama4.attention import convert_attention
 from trainer.llama4.executions import choose
+from trainer.llama4.flops import flops_per_token
 from trainer.llama4.moe import make_sparse
 from trainer.llama4.quant import load_quantized, quantize_model_, quantized_values
 from trainer.llama4.recompute import recompute
@@ -124,8 +125,8 @@ def _load(
     return model
 
 
-def describe(model: torch.nn.Module, text: Llama4TextConfig) -> messages.Model:
-    """The model's shape for `hello`."""
+def describe(model: torch.nn.Module, text: Llama4TextConfig, config: Config) -> messages.Model:
+    """The model's shape for `hello`, and its work per token."""
 
     def size(parameter: torch.nn.Parameter) -> int:
         return int(getattr(parameter, "ds_numel", parameter.numel()))
@@ -140,4 +141,5 @@ def describe(model: torch.nn.Module, text: Llama4TextConfig) -> messages.Model:
         vocabulary=text.vocab_size,
         parameters=sum(map(size, parameters)) + quantized_values(model),
         trainable=sum(size(p) for p in parameters if p.requires_grad),
+        flops_per_token=flops_per_token(text, config.adapter, config.data.seq_len),
     )
