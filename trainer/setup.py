@@ -78,7 +78,7 @@ def assemble(
         engine=engine,
         counter=RoutingCounter(engine.module, device),
         balance=Balance(engine.module, config.moe, place.world * config.train.grad_accum),
-        model=build.describe(engine.module, text),
+        model=build.describe(engine.module, text, config),
         ranks=ranks,
     )
 

@@ -89,6 +89,8 @@ class Train(Section):
     """End of the schedule, relative to lr."""
     grad_clip: float = 1.0
     """Largest global gradient norm; 0 switches clipping off."""
+    loss: Literal["chunked", "stock"] = "chunked"
+    """chunked holds the logits of some tokens at a time; stock, Transformers' own, of all."""
 
 
 class Optimizer(Section):
@@ -221,8 +223,9 @@ class Config(Section):
     adapter: Adapter = msgspec.field(default_factory=Adapter)
     moe: Moe = msgspec.field(default_factory=Moe)
     attention: Attention = msgspec.field(default_factory=Attention)
-    activation_checkpointing: Literal["none", "full"] = "none"
-    """full keeps only each layer's input and recomputes the rest in the backward pass."""
+    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    """full keeps only each layer's input and recomputes the rest in the backward pass; selective
+    also keeps what is dear to compute, the outputs of attention and of the experts' products."""
     engine: Engine = msgspec.field(default_factory=Engine)
     launch: Launch = msgspec.field(default_factory=Launch)
     checkpoint: Checkpoint = msgspec.field(default_factory=Checkpoint)

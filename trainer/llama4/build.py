@@ -10,10 +10,13 @@ from transformers import AutoConfig, Llama4ForCausalLM, Llama4TextConfig, PreTra
 
 from trainer.contract import messages
 from trainer.contract.config import Config, ConfigError, TinyModel
+from trainer.llama4 import loss
 from trainer.llama4.attention import convert_attention
 from trainer.llama4.executions import choose
+from trainer.llama4.flops import flops_per_token
 from trainer.llama4.moe import make_sparse
 from trainer.llama4.quant import load_quantized, quantize_model_, quantized_values
+from trainer.llama4.recompute import recompute
 
 CPU = torch.device("cpu")
 
@@ -94,8 +97,10 @@ def build(config: Config, text: Llama4TextConfig, device: torch.device = CPU) ->
     model.config.use_cache = False
     if config.moe.kind == "sparse":
         make_sparse(model)
-    if config.activation_checkpointing == "full":
-        _recompute_layers(model)
+    if config.train.loss == "chunked":
+        loss.install(model)
+    if config.activation_checkpointing != "none":
+        recompute(model, config.activation_checkpointing)
     return model
 
 
@@ -120,14 +125,8 @@ def _load(
     return model
 
 
-def _recompute_layers(model: PreTrainedModel) -> None:
-    # Older Transformers know this under another name only.
-    enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
-    enable({"use_reentrant": False})
-
-
-def describe(model: torch.nn.Module, text: Llama4TextConfig) -> messages.Model:
-    """The model's shape for `hello`."""
+def describe(model: torch.nn.Module, text: Llama4TextConfig, config: Config) -> messages.Model:
+    """The model's shape for `hello`, and its work per token."""
 
     def size(parameter: torch.nn.Parameter) -> int:
         return int(getattr(parameter, "ds_numel", parameter.numel()))
@@ -142,4 +141,5 @@ def describe(model: torch.nn.Module, text: Llama4TextConfig) -> messages.Model:
         vocabulary=text.vocab_size,
         parameters=sum(map(size, parameters)) + quantized_values(model),
         trainable=sum(size(p) for p in parameters if p.requires_grad),
+        flops_per_token=flops_per_token(text, config.adapter, config.data.seq_len),
     )

@@ -70,7 +70,8 @@ def _product(
         y = quantized_grouped_mm(x, weight, ends_E if known is None else known)
     else:
         y = grouped_mm(x, weight, ends_E)
-    return y if adapter is None else y.add_(adapter(x, ends_E))
+    # Not in place: selective checkpointing keeps y as it is.
+    return y if adapter is None else y + adapter(x, ends_E)
 
 
 def make_sparse(model: nn.Module) -> None:

@@ -24,6 +24,7 @@ from trainer.contract import values as nested
 from trainer.contract.config import Adapter, Config, ConfigError
 from trainer.llama4 import adapters, build
 from trainer.llama4.attention import PackedAttention
+from trainer.llama4.flops import flops_per_token
 
 TEXT: dict[str, Any] = {
     "vocab_size": 64, "hidden_size": 16, "intermediate_size": 16, "intermediate_size_mlp": 32,
@@ -172,10 +173,11 @@ def test_the_shape_that_is_told_is_that_of_the_model() -> None:
     config = config_for(None, model={"tiny": {"layers": 3, "experts": 4, "hidden": 32}})
     text = build.text_config(config, vocabulary=64)
     model = build.build(config, text)
-    shape = build.describe(model, text)
+    shape = build.describe(model, text, config)
     assert (shape.layers, shape.moe_layers, shape.experts) == (3, [0, 1, 2], 4)
     assert (shape.experts_per_token, shape.hidden, shape.vocabulary) == (1, 32, 64)
     assert shape.parameters == shape.trainable == sum(p.numel() for p in model.parameters())
+    assert shape.flops_per_token == flops_per_token(text, config.adapter, config.data.seq_len)
 
 
 PLACES = {"attention": 4, "shared": 3, "experts": 2, "router": 1}
@@ -201,7 +203,7 @@ def test_only_the_named_targets_train_and_all_of_them(targets: list[Any]) -> Non
         assert parameter.requires_grad == bool(re.search(wanted, name)), name
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     assert len(names) == sum(PLACES[t] for t in targets) * 2 * 4
-    shape = build.describe(model, text)
+    shape = build.describe(model, text, config)
     assert shape.parameters == frozen + shape.trainable
     # Every adapter's second matrix starts at zero: after one step on it, the first has a gradient.
     tokens = torch.randint(64, (1, 16))

@@ -94,7 +94,8 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(override: str, said:
         ),
         (
             "activation_checkpointing=fully",
-            "activation_checkpointing must be one of none, full, not 'fully'; did you mean full?",
+            "activation_checkpointing must be one of none, selective, full, not 'fully'; "
+            "did you mean full?",
         ),
     ],
 )
