@@ -90,7 +90,8 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(override: str, said:
         ),
         (
             "adapter.targets=attention",
-            "adapter.targets: expected `array`, got `str` (one of attention, shared, experts, router)",
+            "adapter.targets: expected `array`, got `str` "
+            "(one of attention, shared, experts, router)",
         ),
         (
             "activation_checkpointing=fully",
