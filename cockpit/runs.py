@@ -73,6 +73,11 @@ class Run:
         return self.path / layout.JOURNAL
 
     @property
+    def index(self) -> Path:
+        """Where everything is in the journal, and the figures of its steps: a cache."""
+        return self.path / layout.INDEX
+
+    @property
     def log(self) -> Path:
         """What torchrun and its ranks printed."""
         return self.path / layout.TRAINER_LOG
