@@ -52,13 +52,18 @@ class Tail(LineTail):
         return [entry for lines in self.chunks() for entry in messages.decode_entries(lines)]
 
 
+def each(path: Path) -> Iterator[Entry]:
+    """All entries, of which some megabytes are in memory at a time."""
+    tail = LineTail(path)
+    for lines in tail.chunks():
+        yield from messages.decode_entries(lines)
+    if (last := messages.decode_entry(tail.rest)) is not None:
+        yield last
+
+
 def read(path: Path) -> list[Entry]:
     """All entries; none if there is no journal."""
-    tail = Tail(path)
-    found = tail.read_new()
-    if (last := messages.decode_entry(tail.rest)) is not None:
-        found.append(last)
-    return found
+    return list(each(path))
 
 
 def read_ends(path: Path, head: int = 2**17, tail: int = 2**20) -> list[Entry]:

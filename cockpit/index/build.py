@@ -17,9 +17,6 @@ from cockpit.index.read import scan
 from trainer.contract import messages
 from trainer.contract.messages import Step
 
-PIECE = 2**20
-"""Bytes of the journal, at least, that make a block; what comes after the last block is parsed by
-whoever opens the run."""
 BULK = 4 * 2**20
 """Bytes that are made a block at once where a lot is to be done."""
 ROOM = 64 * 2**20
@@ -71,7 +68,7 @@ class Indexer:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._size = self.end = self.seq = 0
 
-    def advance(self, size: int, least: int = PIECE) -> bool:
+    def advance(self, size: int, least: int) -> bool:
         """Index the next stretch of a journal that has `size` bytes of whole lines, if it has
         gained `least` bytes; whether there may be more to do."""
         if self._moved():
