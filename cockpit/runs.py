@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +214,8 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def _versions() -> dict[str, str]:
+    from importlib import metadata  # noqa: PLC0415 - slow to import, and not for looking at runs
+
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in _NAMED_VERSIONS:
         try:

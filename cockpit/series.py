@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cockpit.columns import STORED, Column, Rows, Table, figure
+from cockpit.columns import STORED, Rows, Table, figure
+from cockpit.columns import Column as Column
 from trainer.contract.messages import Step
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -113,7 +114,7 @@ class Series:
         """Forget all points after a step, as when an attempt goes on from its checkpoint."""
         self._lowest = min(self._lowest, step + 1)
         self._forget(int(np.searchsorted(self["step"], step, "right")), len(self))
-        if len(self):
+        if step > 0:  # also where the steps up to it are not known yet
             self._restarts = [*(old for old in self._restarts if old < step), step]
 
     def fill(self, rows: Rows, rewinds: Sequence[tuple[int, int]] = ()) -> None:
@@ -144,7 +145,7 @@ class Series:
     def _rewind_past(self, step: int) -> None:
         size = int(np.searchsorted(self["step"][: self._seam], step, "right"))
         self._forget(size, self._seam)
-        if size:
+        if step > 0:
             self._past_restarts = [*(old for old in self._past_restarts if old < step), step]
 
     def _forget(self, start: int, end: int) -> None:

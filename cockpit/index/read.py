@@ -29,6 +29,11 @@ class StepBlock:
         return self._head.steps
 
     @property
+    def start(self) -> int:
+        """The byte of the journal with which it begins."""
+        return self._head.start
+
+    @property
     def rewinds(self) -> list[tuple[int, int]]:
         """(i, step): before row i an attempt went on from this step."""
         return self._head.rewinds
@@ -76,21 +81,13 @@ class Index:
         """The types of entries, other than steps, that it knows of."""
         return {kind for head, _ in self._blocks for kind in head.entries}
 
-    def entries(self, kind: str, last: int | None = None) -> Array:
-        """Where the entries of a kind are, all or the last so many, in their order [3, M]: offset
-        in the journal in bytes, length in bytes, step (0 where they have none). Raises OSError."""
-        found: list[Array] = []
-        missing = last if last is not None else -1
-        for head, body in reversed(self._blocks):
-            if missing == 0:
-                break
-            part = block.read_entries(self.descriptor, head, body, kind)
-            if missing > 0:
-                part = part[:, -missing:]
-                missing -= part.shape[1]
-            found.append(part)
-        empty = np.zeros((3, 0), np.int64)
-        return np.concatenate([empty, *reversed(found)], axis=1)
+    def entries(self, kind: str) -> Array:
+        """Where the entries of a kind are, in their order [3, M]: offset in the journal in bytes,
+        length in bytes, step (0 where they have none). Raises OSError."""
+        parts = [
+            block.read_entries(self.descriptor, head, body, kind) for head, body in self._blocks
+        ]
+        return np.concatenate([np.zeros((3, 0), np.int64), *parts], axis=1)
 
     def read(self, where: Array) -> list[Entry]:
         """The entries at some places, as `entries` gives them. Raises OSError."""
@@ -100,17 +97,30 @@ class Index:
         )
         return messages.decode_entries(lines)
 
-    def newest(self, kinds: Iterable[str], last: int) -> list[Entry]:
-        """The last so many entries of some kinds together, in their order. Raises OSError."""
-        places: Sequence[Array] = [self.entries(kind, last) for kind in kinds]
-        if not places:
-            return []
-        where = np.concatenate(places, axis=1)
-        where = where[:, np.argsort(where[0])][:, -last:]
-        return self.read(where)
+    def newest(self, kinds: Iterable[str], last: int, end: int | None = None) -> Array:
+        """Where the last so many entries of some kinds together are, as `entries` gives them: of
+        those before byte `end` of the journal, if that is given. Raises OSError."""
+        found = [np.zeros((3, 0), np.int64)]
+        missing = last
+        for head, body in reversed(self._blocks):
+            if missing <= 0:
+                break
+            if end is not None and head.start >= end:
+                continue
+            parts = [block.read_entries(self.descriptor, head, body, kind) for kind in kinds]
+            where = np.concatenate([found[0][:, :0], *parts], axis=1)
+            where = where[:, np.argsort(where[0])]
+            if end is not None:
+                where = where[:, where[0] < end]
+            found.append(where[:, -missing:])
+            missing -= where.shape[1]
+        return np.concatenate(found[::-1], axis=1)
+
+    def __del__(self) -> None:
+        self.close()
 
     def close(self) -> None:
-        """Let go of the files; columns that were not read before are gone."""
+        """Let go of the files, which happens by itself when nobody holds a block any more."""
         for descriptor in (self.descriptor, self._journal):
             if descriptor >= 0:
                 os.close(descriptor)

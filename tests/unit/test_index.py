@@ -157,8 +157,13 @@ def test_other_entries_are_found_by_kind(
     where = index.entries("experts")
     assert index.read(where) == expected
     assert where[2].tolist() == [entry.step for entry in expected]
-    assert index.newest(["experts"], 3) == expected[-3:]
-    assert index.newest(["none such"], 3) == []
+    assert index.read(index.newest(["experts"], 3)) == expected[-3:]
+    assert index.newest(["none such"], 3).shape == (3, 0)
+    both = index.newest(["experts", "hello"], 5, end=len(content) // 2)
+    assert sorted(both[0].tolist()) == both[0].tolist()
+    every = [index.entries(kind) for kind in ("experts", "hello")]
+    early = np.sort(np.concatenate(every, axis=1)[0])
+    assert both[0].tolist() == early[early < len(content) // 2][-5:].tolist()
     index.close()
 
 
