@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 
 def version() -> str:
     """The installed version of l4cockpit."""
+    from importlib import metadata  # noqa: PLC0415 - slow to import, seldom wanted
+
     try:
         return metadata.version("l4cockpit")
     except metadata.PackageNotFoundError:

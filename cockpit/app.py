@@ -7,9 +7,10 @@ import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # read when Textual is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is; nothing here multiplies
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -17,7 +18,10 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from cockpit.runs import Run
-from cockpit.screens.dashboard import Dashboard
+from cockpit.screens.curtain import Curtain
+
+if TYPE_CHECKING:
+    from cockpit.screens.dashboard import Dashboard
 
 THEME = Theme(
     name="l4cockpit", primary="#5fafd7", secondary="#87d7ff", accent="#ffaf5f", warning="#ffd75f",
@@ -39,18 +43,41 @@ class Cockpit(App[int]):
     def __init__(self, root: Path, run: Run | None, readonly: bool = False) -> None:
         # The panels' colours are of the 256; without this Textual makes true colours of them.
         super().__init__(ansi_color=True)
-        self._root, self._readonly = root, readonly
-        self.dashboard = Dashboard(run, readonly) if run is not None else None
+        self._root, self._readonly, self._run = root, readonly, run
+        self.dashboard: Dashboard | None = None
+        """The screen of the run that was asked for, once it is loaded."""
         self.register_theme(THEME)
         self.theme = THEME.name
 
     def get_default_screen(self) -> Screen[None]:
-        """The run's dashboard, or home."""
-        if self.dashboard is not None:
-            return self.dashboard
-        from cockpit.screens.home import Home  # noqa: PLC0415 - not needed to open a run
+        """The run's dashboard, or home; until that is loaded, a frame."""
+        module = "cockpit.screens.home" if self._run is None else "cockpit.screens.dashboard"
+        if module in sys.modules:
+            return self._first()
+        mark, name, note = "l4cockpit", "", "fine-tuning Llama 4"
+        if self._run is not None:
+            mark, name, note = "◌ opening", self._run.name, self._run.preset
+        return Curtain(mark, name, note, module, self._rise)
 
-        return Home(self._root, self._readonly)
+    def _first(self) -> Screen[None]:
+        if self._run is None:
+            from cockpit.screens.home import Home  # noqa: PLC0415 - slow to import
+
+            return Home(self._root, self._readonly)
+        from cockpit.screens.dashboard import Dashboard  # noqa: PLC0415 - slow to import
+
+        self.dashboard = Dashboard(self._run, self._readonly)
+        return self.dashboard
+
+    async def _rise(self, keys: list[str]) -> None:
+        await self.push_screen(self._first())  # a first screen cannot be switched
+        for key in keys:
+            self.simulate_key(key)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While screens are being loaded one can leave, and no more."""
+        loading = isinstance(self.screen, Curtain) if self.screen_stack else True
+        return not loading or action in ("detach", "quit")
 
     def on_mount(self) -> None:
         """SIGTERM leaves the terminal as it was."""
@@ -60,7 +87,8 @@ class Cockpit(App[int]):
 
     def action_detach(self) -> None:
         """Leave the screen: back to the one before, or out of the program. No run is touched."""
-        if len(self.screen_stack) > 1:
+        below = self.screen_stack[:-1]
+        if below and not isinstance(below[-1], Curtain):
             self.pop_screen()
         else:
             self.exit(0)
@@ -93,11 +121,10 @@ def run_app(root: Path, run: Run | None, readonly: bool = False) -> int:
     app = Cockpit(root, run, readonly)
     app.run()
     status = app.return_code or 0
-    if app.dashboard is None:
+    if run is None:
         return status
-    name, state = app.dashboard.run.name, app.dashboard.picture.state
-    if not state.over:
-        sys.stdout.write(f"run {name} goes on; l4cockpit attach {name} comes back to it\n")
+    if app.dashboard is None or not (state := app.dashboard.picture.state).over:
+        sys.stdout.write(f"run {run.name} goes on; l4cockpit attach {run.name} comes back to it\n")
         return status
-    sys.stdout.write(f"run {name} is {state.state} after step {state.step}\n")
+    sys.stdout.write(f"run {run.name} is {state.state} after step {state.step}\n")
     return 1 if state.state == "failed" and app.dashboard.was_live else status

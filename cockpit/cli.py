@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cockpit import version
 from cockpit.commands.output import FAILED, INTERRUPTED, NOT_FOUND, USAGE, Problem, Screen, tell
@@ -32,6 +32,17 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         tell(f"{message} (see {self.prog} --help)")
         sys.exit(USAGE)
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than all else here."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **more)
+
+    def __call__(self, *_: object) -> NoReturn:
+        sys.stdout.write(f"l4cockpit {version()}\n")
+        sys.exit(0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"l4cockpit {version()}")
+    parser.add_argument("--version", action=_Version, help="say which version this is")
     _add_runs_dir(parser, None)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", parser_class=_Parser

@@ -27,21 +27,30 @@ class LineTail:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = 0
+        self.offset = 0
+        """Where to read on."""
         self.rest = b""
         """What was read of a line that has no newline yet."""
 
     def chunks(self) -> Iterator[list[bytes]]:
         """The new lines, without newlines, some megabytes at a time."""
+        while (lines := self.next_chunk(CHUNK)) is not None:
+            yield lines
+
+    def next_chunk(self, size: int) -> list[bytes] | None:
+        """The lines that end in the next so many bytes, without newlines; None at the end, which
+        may move later on."""
         try:
             with self._path.open("rb") as file:
-                file.seek(self._offset)
-                while data := file.read(CHUNK):
-                    self._offset += len(data)
-                    *lines, self.rest = (self.rest + data).split(b"\n")
-                    yield lines
+                file.seek(self.offset)
+                data = file.read(size)
         except OSError:
-            return
+            return None
+        if not data:
+            return None
+        self.offset += len(data)
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        return lines
 
 
 class Tail(LineTail):
@@ -52,13 +61,18 @@ class Tail(LineTail):
         return [entry for lines in self.chunks() for entry in messages.decode_entries(lines)]
 
 
+def each(path: Path) -> Iterator[Entry]:
+    """All entries, of which some megabytes are in memory at a time."""
+    tail = LineTail(path)
+    for lines in tail.chunks():
+        yield from messages.decode_entries(lines)
+    if (last := messages.decode_entry(tail.rest)) is not None:
+        yield last
+
+
 def read(path: Path) -> list[Entry]:
     """All entries; none if there is no journal."""
-    tail = Tail(path)
-    found = tail.read_new()
-    if (last := messages.decode_entry(tail.rest)) is not None:
-        found.append(last)
-    return found
+    return list(each(path))
 
 
 def read_ends(path: Path, head: int = 2**17, tail: int = 2**20) -> list[Entry]:

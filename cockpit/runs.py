@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +70,11 @@ class Run:
     def journal(self) -> Path:
         """Every message in order."""
         return self.path / layout.JOURNAL
+
+    @property
+    def index(self) -> Path:
+        """Where everything is in the journal, and the figures of its steps: a cache."""
+        return self.path / layout.INDEX
 
     @property
     def log(self) -> Path:
@@ -210,6 +214,8 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def _versions() -> dict[str, str]:
+    from importlib import metadata  # noqa: PLC0415 - slow to import, and not for looking at runs
+
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in _NAMED_VERSIONS:
         try:

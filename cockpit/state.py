@@ -234,7 +234,7 @@ def fold(entries: Iterable[Entry]) -> RunState:
 def current(run: Run) -> RunState:
     """The state of a run now. It is `lost` where the journal knows no end, yet neither its
     supervisor nor its trainer is alive on this host."""
-    state = fold(journal.read(run.journal))
+    state = fold(journal.each(run.journal))
     if not state.over and is_lost(run):
         mark_lost(state)
     return state

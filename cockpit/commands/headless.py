@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 from cockpit import client, journal
 from cockpit.client import Client, NoSupervisor
@@ -92,7 +93,7 @@ class _Follower:
             except NoSupervisor:
                 await asyncio.sleep(0.3)
             if self._end is None:
-                self._take(journal.read(self._run.journal))
+                self._take(journal.each(self._run.journal))
             if self._end is None:
                 await self._call_supervisor()
 
@@ -104,7 +105,7 @@ class _Follower:
             tell(f"{error}; trying again")
             await asyncio.sleep(5)
 
-    def _take(self, entries: list[Entry]) -> None:
+    def _take(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             if 0 < entry.seq <= self._state.seq:
                 continue

@@ -5,19 +5,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from cockpit import runs
+from cockpit import journal, runs
 from cockpit.client import Client, NoSupervisor, ensure_supervisor, start_supervisor
+from cockpit.index.read import StepBlock
 from cockpit.runs import Run
+from cockpit.screens import opening as opened
+from cockpit.screens.filling import fill
+from cockpit.screens.opening import Opening
 from cockpit.screens.picture import Picture
 from cockpit.state import is_lost, mark_lost
 from trainer.contract import messages
 from trainer.contract.messages import AnyOrder, Entry
 
-CHUNK = 2**20
+CHUNK = 2**17
+AT_ONCE = 2**17
+"""Bytes of a journal that is read before the first frame; a longer one is read behind it."""
+SLICE = 256
+"""Entries that are taken in before keys have a turn."""
 POLL = 2.0
 """Seconds between two looks at a journal that nobody serves."""
 _PATIENCE = (1.0, 5.0, 15.0, 30.0)
@@ -37,32 +44,6 @@ _GLANCES = 100
 """Glances, five seconds in all, that an order waits for the connection."""
 
 
-class Chunks:
-    """A journal in pieces, so that a long one is neither held whole nor read at one go."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._offset, self._rest = path, 0, b""
-
-    def read(self) -> list[Entry] | None:
-        """The entries of the next piece; None at the end, which may move later on."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read(CHUNK)
-        except OSError:
-            return None
-        if not data:
-            return None
-        self._offset += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return messages.decode_entries(lines)
-
-    def all(self) -> Iterator[list[Entry]]:
-        """All pieces that are there."""
-        while (entries := self.read()) is not None:
-            yield entries
-
-
 class Feed:
     """Follows one run for as long as it is awaited. Entries go into the picture; `changed` is
     called after each batch, `linked` when the connection changes."""
@@ -77,27 +58,65 @@ class Feed:
     ) -> None:
         self._run, self._picture, self._readonly = run, picture, readonly
         self._changed, self._linked = changed, linked
-        self._chunks = Chunks(run.journal)
+        self._tail = journal.LineTail(run.journal)
+        self._opened = False
         self._client: Client | None = None
+        self._filling: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._refusals = 0
 
     def glance(self) -> None:
-        """Take in the first piece of the journal at once: all of it, for most runs."""
-        if entries := self._chunks.read():
-            self._picture.apply(entries)
+        """Take in a short journal at once, so that the first frame shows all of it."""
+        try:
+            short = self._run.journal.stat().st_size <= AT_ONCE
+        except OSError:
+            return
+        if short:
+            opening = opened.read(self._run)
+            self._begin(opening)
+            self._picture.apply(opening.tail)
 
     async def follow(self) -> None:
         """Until cancelled."""
         try:
+            if not self._opened:
+                await self._open()
             await self._read_journal()
             while True:
                 await self._listen()
                 await self._read_journal()
                 await self._go_on_without()
         finally:
+            if self._filling:
+                self._filling.cancel()
             if self._client:
                 await self._client.close()
+
+    async def _open(self) -> None:
+        opening = await asyncio.to_thread(opened.read, self._run)
+        self._begin(opening)
+        self._changed(opening.before)
+        await self._take(opening.tail)
+        if opening.missing:
+            self._filling = asyncio.create_task(self._fill(opening))
+
+    def _begin(self, opening: Opening) -> None:
+        self._opened = True
+        self._tail.offset = opening.offset
+        self._picture.begin(opening.blocks, opening.before)
+
+    async def _fill(self, opening: Opening) -> None:
+        """Let the steps come that the first picture lacks, then what happened at the time."""
+        index = await fill(self._run, opening.missing, opening.index, self._found)
+        if index is None or opening.index.end:
+            return  # there was an index: only steps were missing, or nothing can be had
+        where = await asyncio.to_thread(opened.worth_looking_up, index, opening.missing)
+        self._picture.recall(await asyncio.to_thread(index.read, where))
+        self._changed([])
+
+    def _found(self, blocks: list[StepBlock]) -> None:
+        self._picture.fill(blocks)
+        self._changed([])
 
     async def send(self, order: AnyOrder) -> None:
         """Give an order; while the connection is being made, once it is. Raises NoSupervisor."""
@@ -122,12 +141,15 @@ class Feed:
         return None
 
     async def _read_journal(self) -> None:
-        while (entries := await asyncio.to_thread(self._chunks.read)) is not None:
-            self._take(entries)
+        while (lines := await asyncio.to_thread(self._tail.next_chunk, CHUNK)) is not None:
+            await self._take(messages.decode_entries(lines))
 
-    def _take(self, entries: list[Entry]) -> None:
-        if fresh := self._picture.apply(entries):
-            self._changed(fresh)
+    async def _take(self, entries: list[Entry]) -> None:
+        """Take in a batch, a slice at a time: between two of them keys are answered."""
+        for start in range(0, len(entries), SLICE):
+            if fresh := self._picture.apply(entries[start : start + SLICE]):
+                self._changed(fresh)
+            await asyncio.sleep(0)
 
     async def _listen(self) -> None:
         """One connection, from its start to its end, if there is a supervisor."""
@@ -138,7 +160,7 @@ class Feed:
         self._refusals = 0
         self._linked(Link(True))
         async for entries in self._client.batches():
-            self._take(entries)
+            await self._take(entries)
         client, self._client = self._client, None
         if client:
             await client.close()

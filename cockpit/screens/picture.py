@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from cockpit.index.read import StepBlock
 from cockpit.runs import Run
 from cockpit.screens.story import event_of, failure_text
 from cockpit.series import Series
@@ -56,12 +57,34 @@ class Picture:
         self._windows: deque[_Window] = deque(maxlen=MOST_WINDOWS)
         self._failure: messages.Failure | None = None
 
+    def begin(self, blocks: Iterable[StepBlock], entries: list[Entry]) -> None:
+        """Take in the history of a long run before anything else: its steps from the index, and
+        of its entries a selection, in their order, that tells how it stands."""
+        self._figures(entry for entry in entries if not isinstance(entry, Step))
+        self._tell(entries)
+        self.fill(blocks)
+
+    def fill(self, blocks: Iterable[StepBlock]) -> None:
+        """Put older steps before those that are known."""
+        for block in blocks:
+            self.series.fill(block, block.rewinds)
+
+    def recall(self, entries: Iterable[Entry]) -> None:
+        """Put what happened earlier, in its order, before the events that are known."""
+        older = [event for entry in entries if (event := event_of(entry)) is not None]
+        room = EVENTS - len(self.events)
+        self.events.extendleft(older[: -room - 1 : -1] if room else ())
+
     def apply(self, entries: list[Entry]) -> list[Entry]:
         """Take in a batch; returns what of it was new."""
         known = self.state.seq
         fresh = [entry for entry in entries if not 0 < entry.seq <= known]
         self._figures(fresh)
-        for entry in _thinned(fresh):
+        self._tell(_thinned(fresh))
+        return fresh
+
+    def _tell(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
             self.state.apply(entry)
             if isinstance(entry, messages.Failure):
                 self._failure = entry
@@ -69,7 +92,6 @@ class Picture:
                 self._failure = None
             if (event := event_of(entry)) is not None:
                 self.events.append(event)
-        return fresh
 
     def _figures(self, entries: Iterable[Entry]) -> None:
         steps: list[Step] = []

@@ -16,6 +16,7 @@ from cockpit import processes, runs
 from cockpit.client import new_id
 from cockpit.runs import Run, SupervisorInfo
 from cockpit.supervisor import ending, history, process, sampler, sockets
+from cockpit.supervisor.indexing import IndexKeeper
 from cockpit.supervisor.notes import note
 from cockpit.supervisor.pipe import CONFIRM_EVERY, Pipe
 from cockpit.supervisor.process import Trainer
@@ -38,8 +39,9 @@ class Supervisor:
     def __init__(self, run: Run, takeover: bool) -> None:
         self.run, self.config = run, run.config()
         self._takeover = takeover
-        self.history = history.of(reading.read(run.journal))
+        self.history = history.of(reading.each(run.journal))
         self.journal = JournalWriter(run.journal)
+        self.index = IndexKeeper(run, self.journal)
         before = runs.supervisor_info(run)
         self.trainer = process.adopt(run, before)
         pipe = sockets.path_for(run.path, ".pipe")
@@ -71,6 +73,7 @@ class Supervisor:
         tasks = [
             asyncio.create_task(self._upkeep()),
             asyncio.create_task(sampler.sample(self.run.path, self._pids, self._sampled)),
+            asyncio.create_task(self.index.keep()),
         ]
         try:
             await self._begin()
@@ -190,6 +193,7 @@ class Supervisor:
                 break
             await asyncio.sleep(0.5)
         await self.clients.finish(patience=2.0)
+        await self.index.finish(patience=2.0)
 
     # --- what comes in --------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 RUN_FILE = "run.yaml"
 JOURNAL = "journal.jsonl"
+INDEX = "journal.index"
+"""A cache of the journal's figures, made from it alone; it may be deleted at any time."""
 TRAINER_LOG = "trainer.log"
 SUPERVISOR_LOG = "supervisor.log"
 SUPERVISOR_FILE = "supervisor.json"
