@@ -38,7 +38,7 @@ KNOBS = (
     Knob("lr_scale", "learning-rate scale", "multiplies the schedule's learning rate", 1.0, 0, 100),
     Knob(
         "balance_coef", "balance coefficient", "weight of the routers' balance loss",
-        "moe.balance_coef", 0, 10,
+        "moe.balance_coef", 0, 1000,
     ),
     Knob(
         "log_every", "logging interval", "steps between samples of memory and expert counts",
