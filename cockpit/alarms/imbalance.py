@@ -68,11 +68,12 @@ class Imbalance:
         if not counts_LE.size or not counts_LE.sum(axis=1).all():
             return None
         if (entry.layers, counts_LE.shape) != (self._layers, self._shape):
-            self._begin(entry.layers, counts_LE.shape)
+            self.begin(entry.layers, counts_LE.shape)
         self.add(counts_LE, entry.time)
         return self._findings()
 
-    def _begin(self, layers: list[int], shape: tuple[int, ...]) -> None:
+    def begin(self, layers: list[int], shape: tuple[int, ...]) -> None:
+        """Counts are of these decoder layers from now on, shape [L, E]."""
         self._layers, self._shape = layers, (shape[0], shape[1])
         self.raised: Flags = np.zeros((len(SEVERITIES), *shape), np.bool_)
         """[T, L, E]: which limits count as passed."""

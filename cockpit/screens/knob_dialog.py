@@ -38,13 +38,13 @@ class Form(Canvas):
         return knobs.parse(self.knob, self.text)
 
     def draw(self, width: int, height: int) -> Grid:
-        """Three lines of knobs, one of what is wrong or follows, one of keys."""
+        """The knobs, what is wrong with a value or follows from it, the keys."""
         grid = Grid(width, height)
         grid.put(0, 2, "Live knobs", Ink.TITLE)
         for number, knob in enumerate(KNOBS):
             grid.paste(2 + number, 0, self._line(width, knob, number == self.cursor))
-        tone, text = self._comment()
-        grid.put(6, 2, fit(text, width - 4), tone)
+        for row, (ink, text) in enumerate(self._comment(), 6):
+            grid.put(row, 2, fit(text, width - 4), ink)
         keys = "↑↓ choose · type a value · enter · esc cancels"
         if self.asking:
             keys = "enter sets it · esc goes back"
@@ -63,19 +63,21 @@ class Form(Canvas):
             line.put(0, 36, fit(knob.meaning, width - 38), Ink.DIM)
         return line
 
-    def _comment(self) -> tuple[int, str]:
+    def _comment(self) -> list[tuple[int, str]]:
+        """What may be typed, what is wrong with it, or what it will do."""
         if not self.text:
-            return Ink.DIM, f"{self.knob.meaning}: {self.knob.range}"
+            return [(Ink.DIM, f"{self.knob.meaning}: {self.knob.range}")]
         try:
             new = self.value()
         except ValueError as error:
-            return Ink.WARN, f"! {error}"
+            return [(Ink.WARN, f"! {error}")]
         now = self.now[self.knob.key]
         follows = knobs.consequence(self.knob, new, self.lr, now)
         if not self.asking:
-            return Ink.DIM, follows or self.knob.meaning
+            return [(Ink.DIM, follows or self.knob.meaning)]
         before = "" if now is None else f" from {now:g}"
-        return Ink.STRONG, f"Set {self.knob.title}{before} to {new:g}?  {follows}"
+        question = f"Set the {self.knob.title}{before} to {new:g}?"
+        return [(Ink.STRONG, question), (Ink.DIM, follows)]
 
 
 class KnobDialog(ModalScreen[tuple[str, float] | None]):

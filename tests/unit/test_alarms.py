@@ -63,7 +63,7 @@ def test_ten_thousand_windows_of_balanced_routing_raise_nothing(experts: int, ev
     random = np.random.default_rng(experts + even)
     checks = [Imbalance(direction, CONFIG) for direction in (1, -1)]
     for check in checks:
-        check._begin(list(range(48)), (48, experts))
+        check.begin(list(range(48)), (48, experts))
     for window in range(10_000):
         # Poisson counts vary a little more than tokens that are dealt out.
         counts = random.poisson(even, (48, experts)).astype(np.float64)
@@ -78,7 +78,7 @@ def test_documents_that_go_their_own_ways_raise_nothing_while_the_mean_is_even()
     random = np.random.default_rng(1)
     checks = [Imbalance(direction, CONFIG) for direction in (1, -1)]
     for check in checks:
-        check._begin(list(range(8)), (8, 16))
+        check.begin(list(range(8)), (8, 16))
     for window in range(1000):
         shares = random.dirichlet(np.full(16, 6.0), 8)  # by a factor of two either way
         counts = np.stack([random.multinomial(50_000, row) for row in shares]).astype(float)
