@@ -17,6 +17,7 @@ from cockpit.screens.feed import Feed, Link
 from cockpit.screens.helm import Helm
 from cockpit.screens.orders import Orders
 from cockpit.screens.picture import TICKING, Picture
+from cockpit.widgets.render_events import Tone
 from trainer.contract.config import ConfigError
 from trainer.contract.messages import (
     Alarm,
@@ -176,8 +177,8 @@ class Commanding(Screen[None]):
         self._show_status()
         self.run_worker(send())
 
-    def _say(self, text: str) -> None:
-        self._orders.say("warning", text)
+    def _say(self, text: str, tone: Tone = "warning") -> None:
+        self._orders.say(tone, text)
         self._show_status()
 
     # --- alarms and controls -------------------------------------------------------------
@@ -206,7 +207,7 @@ class Commanding(Screen[None]):
             return
         action, text = self._helm.key(keep)
         if text:
-            self._say(text)
+            self._say(text, "note")
         if action is not None:
             self._attempt(lambda: self._feed.control(action), "not asked")
 
@@ -226,5 +227,5 @@ class Commanding(Screen[None]):
 
     def _controlled(self, controls: Controls) -> None:
         if text := self._helm.hear(controls):
-            self._say(text)
+            self._say(text, "warning" if controls.asking else "note")
         self._soon()
