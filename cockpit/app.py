@@ -17,6 +17,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.theme import Theme
 
+from cockpit import ringing
 from cockpit.runs import Run
 from cockpit.screens.curtain import Curtain
 
@@ -44,6 +45,8 @@ class Cockpit(App[int]):
         # The panels' colours are of the 256; without this Textual makes true colours of them.
         super().__init__(ansi_color=True)
         self._root, self._readonly, self._run = root, readonly, run
+        self.muted = bool(os.environ.get("L4COCKPIT_MUTED"))
+        """Whether alarms neither ring nor show notifications."""
         self.dashboard: Dashboard | None = None
         """The screen of the run that was asked for, once it is loaded."""
         self.register_theme(THEME)
@@ -84,6 +87,16 @@ class Cockpit(App[int]):
         import asyncio  # noqa: PLC0415 - loaded by Textual already
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, 0)
+
+    def on_commanding_ring(self, ring: Dashboard.Ring) -> None:
+        """Ring the terminal's bell and show a notification."""
+        if not self.muted and self._driver is not None and not self.is_headless:
+            self._driver.write(ringing.ring(ring.title, ring.text, os.environ))
+            self._driver.flush()
+
+    def action_mute(self) -> None:
+        """No bell and no notifications; or again."""
+        self.muted = not self.muted
 
     def action_detach(self) -> None:
         """Leave the screen: back to the one before, or out of the program. No run is touched."""

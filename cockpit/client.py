@@ -8,7 +8,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -16,7 +17,18 @@ from cockpit import journal, runs, state
 from cockpit.lines import LineBuffer
 from cockpit.runs import Run
 from trainer.contract import messages
-from trainer.contract.messages import AnyOrder, Entry, Greeting, Restart, Send, Subscribe
+from trainer.contract.messages import (
+    Acknowledge,
+    Alarm,
+    AnyOrder,
+    Control,
+    Controls,
+    Entry,
+    Greeting,
+    Restart,
+    Send,
+    Subscribe,
+)
 
 _CHUNK = 2**17
 """Bytes that are read at a time, and that are held at most while nobody takes them: what comes
@@ -25,6 +37,9 @@ _ANSWERS_WITHIN = 5.0
 _STARTS_WITHIN = 30.0
 TAKEN_EXIT = 3
 """Exit code of a supervisor whose run has one already."""
+
+
+ControlAction: TypeAlias = Literal["want", "watch", "ask", "give", "keep"]
 
 
 class NoSupervisor(Exception):
@@ -49,6 +64,8 @@ class Client:
         self._reader, self._writer, self._by = reader, writer, by
         self._lines = LineBuffer(messages.LIMIT)
         self.greeting = greeting
+        self.on_controls: Callable[[Controls], None] = lambda _: None
+        """Told who has the controls, once this client has said that it obeys them."""
 
     @classmethod
     async def connect(cls, run: Run, since: int | None = None, name: str = "cli") -> Client:
@@ -83,7 +100,16 @@ class Client:
                 return
             if not data:
                 return
-            if entries := messages.decode_entries(self._lines.feed(data)):
+            entries: list[Entry] = []
+            for line in self._lines.feed(data):
+                match messages.decode_served(line):
+                    case Controls() as controls:
+                        self.on_controls(controls)
+                    case None:
+                        pass
+                    case entry:
+                        entries.append(entry)
+            if entries:
                 yield entries
 
     async def send(self, order: AnyOrder) -> str:
@@ -97,6 +123,16 @@ class Client:
         request = Restart(id=new_id(), by=self._by)
         await self._say(request)
         return request.id
+
+    async def control(self, action: ControlAction) -> None:
+        """Obey the controls from now on, and do this about them. Raises NoSupervisor if the
+        connection is gone."""
+        await self._say(Control(action=action, by=self._by))
+
+    async def acknowledge(self, alarm: Alarm) -> None:
+        """Have it journalled that somebody has seen an alarm. Raises NoSupervisor."""
+        seen = Acknowledge(rule=alarm.rule, layer=alarm.layer, expert=alarm.expert, by=self._by)
+        await self._say(seen)
 
     async def close(self) -> None:
         """Hang up."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from cockpit import journal, runs
+from cockpit.boards import AlarmBoard, KnobBoard
 from cockpit.runs import Run
 from trainer.contract import messages
 from trainer.contract.messages import Entry
@@ -77,6 +78,8 @@ class RunState:
     memory: dict[int, messages.Memory] = field(default_factory=dict)
     system: messages.System | None = None
     experts: messages.Experts | None = None
+    alarms: AlarmBoard = field(default_factory=AlarmBoard)
+    knobs: KnobBoard = field(default_factory=KnobBoard)
     started: float | None = None
     updated: float | None = None
     since: float | None = None
@@ -98,6 +101,9 @@ class RunState:
             self.started = self.started or entry.time
         if handler := _HANDLERS.get(type(entry)):
             handler(self, entry)
+        if type(entry) in _ON_BOARDS:
+            self.alarms.apply(entry)
+            self.knobs.apply(entry)
         self._estimate()
 
     def _become(self, state: StateName, detail: str) -> None:
@@ -196,6 +202,7 @@ class RunState:
             "restarts_left": self.restarts_left,
             "last_failure": None if failure is None else msgspec.to_builtins(failure),
             "last_checkpoint": None if saved is None else saved._asdict(),
+            "alarms": self.alarms.as_json(),
             "pending": {key: pending._asdict() for key, pending in self.pending.items()},
             "memory": [msgspec.to_builtins(self.memory[rank]) for rank in sorted(self.memory)],
             "system": None if self.system is None else msgspec.to_builtins(self.system),
@@ -221,6 +228,13 @@ _HANDLERS: dict[type[Any], Callable[[RunState, Any], None]] = {
     messages.Launch: RunState._launch,
     messages.End: RunState._end,
 }
+
+_ON_BOARDS = frozenset(
+    (
+        *(messages.Alarm, messages.Acknowledged, messages.Command, messages.Ack),
+        *(messages.Checkpoint, messages.Launch, messages.End),
+    )
+)
 
 
 def fold(entries: Iterable[Entry]) -> RunState:

@@ -67,7 +67,9 @@ def messages_page() -> str:
             kind for kind in messages.Entry.__args__ if kind not in messages.FromTrainer.__args__
         ),
         "Down, to the trainer": messages.ToTrainer,
-        "The client socket": (messages.Greeting, *messages.ToSupervisor.__args__),
+        "The client socket": (
+            *(messages.Greeting, *messages.ToSupervisor.__args__, messages.Controls),
+        ),
         "Parts of messages": (*(messages.Rank, messages.Model, messages.Gpu, messages.Process),),
     }
     parts = [HEAD, MESSAGES_INTRO]

@@ -123,6 +123,8 @@ def _status_text(run: Run, now: RunState) -> None:
     say(f"  {progress(now)}")
     if now.last_checkpoint:
         say(f"  newest checkpoint: step {now.last_checkpoint.step}")
+    for alarm in now.alarms.raised.values():
+        say(f"  {alarm.severity}: {alarm.text or alarm.rule}" + (" (when it ended)" * now.over))
     for pending in now.pending.values():
         say(f"  {pending.name}: {pending.state}, not done yet")
     if now.last_failure:

@@ -82,7 +82,10 @@ def _launch(entry: messages.Launch) -> str:
 
 
 def _command(entry: messages.Command) -> str:
-    return f"{entry.command} asked for by {entry.by}"
+    knob = ""
+    if entry.command == "set" and "key" in entry.arguments:
+        knob = f" {entry.arguments['key']} = {entry.arguments.get('value')}"
+    return f"{entry.command}{knob} asked for by {entry.by}"
 
 
 def _hello(entry: messages.Hello) -> str:
@@ -94,7 +97,18 @@ def _log(entry: messages.Log) -> str:
 
 
 def _alarm(entry: messages.Alarm) -> str:
-    return f"alarm {entry.state}: {entry.rule}"
+    if entry.state == "cleared":
+        return f"alarm over: {entry.rule}{_place(entry)}"
+    return f"ALARM ({entry.severity}): {entry.text or entry.rule + _place(entry)}"
+
+
+def _acknowledged(entry: messages.Acknowledged) -> str:
+    return f"alarm {entry.rule}{_place(entry)} acknowledged by {entry.by}"
+
+
+def _place(entry: messages.Alarm | messages.Acknowledged) -> str:
+    layer = "" if entry.layer is None else f" layer {entry.layer}"
+    return layer + ("" if entry.expert is None else f" expert {entry.expert}")
 
 
 def _dropped(entry: messages.Dropped) -> str:
@@ -118,6 +132,7 @@ _WORDINGS: dict[type[Any], Callable[[Any], str]] = {
     messages.Hello: _hello,
     messages.Log: _log,
     messages.Alarm: _alarm,
+    messages.Acknowledged: _acknowledged,
     messages.Dropped: _dropped,
     messages.End: _end,
 }

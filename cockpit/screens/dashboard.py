@@ -4,46 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.screen import Screen
 from textual.timer import Timer
 
-from cockpit.client import NoSupervisor, new_id
 from cockpit.runs import Run
 from cockpit.screens.arrange import PANELS, Box, arrange
-from cockpit.screens.feed import Feed, Link
-from cockpit.screens.orders import Orders
-from cockpit.screens.picture import TICKING, Picture
+from cockpit.screens.commanding import Commanding
+from cockpit.screens.feed import Link
+from cockpit.screens.picture import TICKING
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.chart import MetricChart
 from cockpit.widgets.grid import Ink
 from cockpit.widgets.heatmap import ExpertHeatmap
 from cockpit.widgets.panels import EventList, KeyFooter, MemoryPanel, RunHeader
-from trainer.contract.messages import AnyOrder, Entry, Experts, Pause, Resume, SaveCheckpoint, Stop
+from trainer.contract.messages import Entry, Experts
 
 DATA_EVERY = 0.5
 """Seconds between two drawings of data; keys and answers are drawn at once."""
 KEYS = (
     ("p", "pause/continue"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"),
-    ("d", "detach"), ("1-5", "panels"), ("?", "help"), ("^p", "commands"),
+    ("d", "detach"), ("a", "alarms"), ("1-5", "panels"), ("?", "help"), ("v", "knobs"),
+    ("w", "controls"), ("^p", "commands"),
 )  # fmt: skip
-READONLY = "read only: opened with --readonly, so no commands from here"
 
 
-class Dashboard(Screen[None]):
+class Dashboard(Commanding):
     """Header, loss, experts, memory, events, keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pause", "Pause or continue"),
-        Binding("c", "checkpoint", "Write a checkpoint"),
-        Binding("r", "resume", "Resume or restart"),
-        Binding("s", "stop", "Stop (asks)"),
-        Binding("d,q", "app.detach", "Detach: the run goes on"),
         *(Binding(str(n), f"panel('{name}')", show=False) for n, name in enumerate(PANELS, 1)),
         Binding("escape", "panel('')", show=False),
         Binding("pageup,k,up", "scroll_events(3)", show=False),
@@ -52,15 +45,10 @@ class Dashboard(Screen[None]):
     ]
 
     def __init__(self, run: Run, readonly: bool = False) -> None:
-        super().__init__()
-        self.run = run
-        self.picture = Picture(run, readonly)
+        super().__init__(run, readonly)
         self.was_live = False
         """Whether a supervisor served it while it was shown."""
-        self._readonly = readonly
-        self._orders = Orders()
         self._link: Link | None = None
-        self._feed = Feed(run, self.picture, self._changed, self._linked, readonly)
         # Held here and not looked up: the last batch may come when the screen is being closed.
         self._header, self._memory = RunHeader(id="header"), MemoryPanel(id="memory")
         self._experts, self._events = ExpertHeatmap(id="experts"), EventList(id="events")
@@ -106,6 +94,7 @@ class Dashboard(Screen[None]):
         self._counts_changed |= any(isinstance(entry, Experts) for entry in entries)
         if self._orders.take(entries):
             self._show_status()
+        self._hear(entries, time.time())
         self._soon()
 
     def _linked(self, link: Link) -> None:
@@ -132,7 +121,8 @@ class Dashboard(Screen[None]):
         self._drawn = time.monotonic()
         now, picture, state = time.time(), self.picture, self.picture.state
         awaits = picture.awaits(now)
-        self._header.show(picture.header(now, self._link.text if self._link else ""))
+        header = picture.header(now, self._link.text if self._link else "")
+        self._header.show(replace(header, role=self._helm.role))
         for chart in self.query(MetricChart):
             chart.show(picture.series, state.steps, awaits)
         self._draw_experts(awaits)
@@ -149,6 +139,9 @@ class Dashboard(Screen[None]):
         if experts.shape != self._heat_shape:
             self._heat_shape = experts.shape
             self._arrange()
+
+    def _show_status(self) -> None:
+        self._footer.show(self._orders.line)
 
     # --- layout --------------------------------------------------------------------------
 
@@ -171,83 +164,6 @@ class Dashboard(Screen[None]):
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""
         self._events.scroll_lines(lines)
-
-    # --- commands ------------------------------------------------------------------------
-
-    def action_pause(self) -> None:
-        """Pause; if it is paused or about to be, continue."""
-        if self.picture.state.state == "paused" or self._orders.under_way("pause"):
-            self._order("resume", Resume(id=new_id()))
-        else:
-            self._order("pause", Pause(id=new_id()))
-
-    def action_checkpoint(self) -> None:
-        """Write a checkpoint at the next step boundary."""
-        self._order("checkpoint", SaveCheckpoint(id=new_id()))
-
-    def action_resume(self) -> None:
-        """Un-pause; or start a run that is over again, from its newest good checkpoint."""
-        state = self.picture.state
-        if state.state == "done":
-            self._say(f"this run is done: all {state.steps} steps are made")
-        elif state.over:
-            self._command("resume", new_id(), self._restart)
-        elif state.state == "paused" or self._orders.under_way("pause"):
-            self._order("resume", Resume(id=new_id()))
-        else:
-            self._say(f"nothing to resume: the run is {state.state}")
-
-    def action_stop(self) -> None:
-        """Ask how, then stop."""
-        if self._readonly or self.picture.state.over:
-            self._order("stop", Stop(id=new_id()))
-            return
-        from cockpit.screens.ask import Ask, stop_question  # noqa: PLC0415 - seldom wanted
-
-        def answered(answer: str | None) -> None:
-            if answer in ("save", "leave"):
-                self._order("stop", Stop(id=new_id(), checkpoint=answer == "save"))
-
-        self.app.push_screen(Ask(*stop_question(self.run.name)), answered)
-
-    def _order(self, name: str, order: AnyOrder) -> None:
-        if self.picture.state.over and not self._readonly:
-            state = self.picture.state.state
-            again = "" if state == "done" else "; r starts it again"
-            self._say(f"{name}: nothing runs, the run is {state}{again}")
-            return
-
-        async def send() -> None:
-            await self._feed.send(order)
-
-        self._command(name, order.id, send)
-
-    async def _restart(self) -> None:
-        await self._feed.restart()
-
-    def _command(self, name: str, order_id: str, do: Callable[[], Awaitable[Any]]) -> None:
-        """Say that it was sent, then send it: the line is on screen before anything can wait."""
-        if self._readonly:
-            self._say(READONLY)
-            return
-
-        async def send() -> None:
-            try:
-                await do()
-            except (NoSupervisor, OSError) as error:
-                self._orders.failed(order_id, str(error))
-                self._show_status()
-
-        self._orders.sent(order_id, name, self.picture.state.state in TICKING)
-        self._show_status()
-        self.run_worker(send())
-
-    def _say(self, text: str) -> None:
-        self._orders.say("warning", text)
-        self._show_status()
-
-    def _show_status(self) -> None:
-        self._footer.show(self._orders.line)
 
 
 def _place(panel: Canvas, box: Box | None) -> None:

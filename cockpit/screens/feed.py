@@ -5,11 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cockpit import journal, runs
-from cockpit.client import Client, NoSupervisor, ensure_supervisor, start_supervisor
+from cockpit.client import (
+    Client,
+    ControlAction,
+    NoSupervisor,
+    ensure_supervisor,
+    start_supervisor,
+)
 from cockpit.index.read import StepBlock
 from cockpit.runs import Run
 from cockpit.screens import opening as opened
@@ -18,7 +25,7 @@ from cockpit.screens.opening import Opening
 from cockpit.screens.picture import Picture
 from cockpit.state import is_lost, mark_lost
 from trainer.contract import messages
-from trainer.contract.messages import AnyOrder, Entry
+from trainer.contract.messages import Alarm, AnyOrder, Controls, Entry
 
 CHUNK = 2**17
 AT_ONCE = 2**17
@@ -44,6 +51,16 @@ _GLANCES = 100
 """Glances, five seconds in all, that an order waits for the connection."""
 
 
+def client_name() -> str:
+    """How this cockpit is called in the journal and by others: its terminal, and from where."""
+    try:
+        terminal = os.ttyname(0).removeprefix("/dev/")
+    except OSError:
+        terminal = f"pid {os.getpid()}"
+    origin = os.environ.get("SSH_CONNECTION", "").split(" ", maxsplit=1)[0]
+    return f"cockpit on {terminal}" + (f" from {origin}" if origin else "")
+
+
 class Feed:
     """Follows one run for as long as it is awaited. Entries go into the picture; `changed` is
     called after each batch, `linked` when the connection changes."""
@@ -64,6 +81,9 @@ class Feed:
         self._filling: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._refusals = 0
+        self.controls: Controls | None = None
+        """Who has the controls; None where nobody says."""
+        self.on_controls: Callable[[Controls], None] = lambda _: None
 
     def glance(self) -> None:
         """Take in a short journal at once, so that the first frame shows all of it."""
@@ -120,13 +140,22 @@ class Feed:
 
     async def send(self, order: AnyOrder) -> None:
         """Give an order; while the connection is being made, once it is. Raises NoSupervisor."""
+        await (await self._connected()).send(order)
+
+    async def control(self, action: ControlAction) -> None:
+        """Ask for the controls, give or keep them. Raises NoSupervisor."""
+        await (await self._connected()).control(action)
+
+    async def acknowledge(self, alarm: Alarm) -> None:
+        """Say that an alarm was seen. Raises NoSupervisor."""
+        await (await self._connected()).acknowledge(alarm)
+
+    async def _connected(self) -> Client:
         for _ in range(_GLANCES):
             if self._client is not None:
-                break
+                return self._client
             await asyncio.sleep(_GLANCE)
-        if self._client is None:
-            raise NoSupervisor("not connected to the run's supervisor")
-        await self._client.send(order)
+        raise NoSupervisor("not connected to the run's supervisor")
 
     async def restart(self) -> str | None:
         """Start the run again from its newest good checkpoint; the id of the request, or None if
@@ -154,9 +183,12 @@ class Feed:
     async def _listen(self) -> None:
         """One connection, from its start to its end, if there is a supervisor."""
         try:
-            self._client = await Client.connect(self._run, self._picture.state.seq, "cockpit")
+            client = await Client.connect(self._run, self._picture.state.seq, client_name())
+            if not self._readonly:
+                await self._take_controls(client)
         except NoSupervisor:
             return
+        self._client = client
         self._refusals = 0
         self._linked(Link(True))
         async for entries in self._client.batches():
@@ -164,6 +196,17 @@ class Feed:
         client, self._client = self._client, None
         if client:
             await client.close()
+
+    async def _take_controls(self, client: Client) -> None:
+        """As before the supervisor was replaced, if it was; else have them if they are free."""
+        watched = self.controls is not None and not self.controls.yours
+        self.controls = None
+        client.on_controls = self._controlled
+        await client.control("watch" if watched else "want")
+
+    def _controlled(self, controls: Controls) -> None:
+        self.controls = controls
+        self.on_controls(controls)
 
     async def _go_on_without(self) -> None:
         """No supervisor answers: it should not if the run is over; else one is wanted."""

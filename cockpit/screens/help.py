@@ -23,6 +23,10 @@ KEYS = (
              "terminal or losing the line does the same, and so does ctrl+c"),
     ("1 … 5", "loss, experts, memory, events, or gradient norm and speed alone; again: all"),
     ("↑ ↓", "look further back in the events; end: newest"),
+    ("a", "alarms: see, acknowledge, mute"),
+    ("v", "turn a live knob, such as the learning-rate scale (asks)"),
+    ("w  W", "of several terminals one has the controls: w asks for them or gives them, W keeps "
+             "them; unanswered they pass in 15 s"),
     ("?", "this page; any of ? q esc leaves it"),
     ("ctrl+p", "all commands by name"),
 )  # fmt: skip
@@ -49,6 +53,9 @@ PANELS = (
                 "experts"),
     ("memory", "per rank: what its device holds (on CPU: its resident memory), the host's RAM, and "
                "the training state that lies off the device"),
+    ("alarms", "the worst is on the first line. i note, ! warning, !! critical. An expert: below "
+               "0.8 or above 2 times the even share, 0.5 or 3.2, dead or above 6 (alarms.* of the "
+               "configuration); a loss that is not finite"),
     ("events", "launches, checkpoints, failures, answers to commands, warnings of the trainer"),
 )  # fmt: skip
 

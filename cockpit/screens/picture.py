@@ -14,6 +14,7 @@ from cockpit.runs import Run
 from cockpit.screens.story import event_of, failure_text
 from cockpit.series import Series
 from cockpit.state import RunState
+from cockpit.widgets.render_alarms import Shown, badge, ordered
 from cockpit.widgets.render_events import Event, Tone
 from cockpit.widgets.render_header import Header
 from cockpit.widgets.render_heatmap import Load
@@ -124,6 +125,13 @@ class Picture:
                 break
         return Load(newest.entry.layers, counts, steps, tokens)
 
+    def alarms(self) -> list[Shown]:
+        """The alarms that are raised, the worst first."""
+        board = self.state.alarms
+        return ordered(
+            [Shown(alarm, board.seen.get(key, "")) for key, alarm in board.raised.items()]
+        )
+
     def awaits(self, now: float) -> str:
         """What an empty panel waits for."""
         state = self.state
@@ -156,7 +164,7 @@ class Picture:
             lr=state.lr, tokens_per_second=state.tokens_per_second if moving else None,
             seconds_per_step=state.seconds_per_step, eta=state.eta_seconds if moving else None,
             attempt=state.attempt, restarts_left=state.restarts_left, readonly=self._readonly,
-            notice=self._notice(link),
+            alarm=badge(self.alarms(), state.over), notice=self._notice(link),
         )  # fmt: skip
 
     def _waits(self, now: float) -> str:

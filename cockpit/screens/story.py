@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TypeAlias
 
+from cockpit.widgets.render_alarms import place, sentence
 from cockpit.widgets.render_events import Event, Tone
 from cockpit.widgets.units import gib, short_seconds
 from trainer.contract.messages import (
     Ack,
+    Acknowledged,
     Alarm,
     Checkpoint,
     Command,
@@ -90,7 +92,10 @@ def _process(entry: Entry) -> _Told:  # noqa: PLR0911 - a table
                 f"{entry.model.experts} experts, {n:,} parameters, {active:,} trained"
             )
         case Command():
-            return "quiet", f"{entry.command} asked for by {entry.by}"
+            return "quiet", _command(entry)
+        case Acknowledged():
+            where = "" if entry.layer is None else f" layer {entry.layer}"
+            return "quiet", f"alarm {entry.rule}{where} acknowledged by {entry.by}"
         case Supervisor():
             text = f" — {entry.text}" if entry.text else ""
             if entry.state == "restarting":
@@ -135,10 +140,14 @@ def _checkpoint(entry: Checkpoint) -> tuple[Tone, str] | None:
 
 
 def _alarm(entry: Alarm) -> tuple[Tone, str]:
-    where = "" if entry.layer is None else f" layer {entry.layer}"
-    where += "" if entry.expert is None else f" expert {entry.expert}"
     if entry.state == "cleared":
-        return "good", f"{entry.rule}{where}: over"
-    value = "" if entry.value is None else f" at {entry.value:.3g}"
-    tone: Tone = "bad" if entry.severity == "critical" else "warning"
-    return ("note" if entry.severity == "note" else tone), f"{entry.rule}{where}{value}"
+        return "good", f"over: {place(entry)} ({entry.rule.replace('-', ' ')})"
+    tones: dict[str, Tone] = {"note": "note", "warning": "warning", "critical": "bad"}
+    return tones[entry.severity], f"{entry.severity}: {sentence(entry)}"
+
+
+def _command(entry: Command) -> str:
+    what = entry.command
+    if what == "set" and "key" in entry.arguments:
+        what += f" {entry.arguments['key']} = {entry.arguments.get('value')}"
+    return f"{what} asked for by {entry.by}"

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import msgspec
 
 from cockpit import journal as reading
 from cockpit import processes, runs
+from cockpit.alarms import Watch
+from cockpit.boards import key_of
 from cockpit.client import new_id
 from cockpit.runs import Run, SupervisorInfo
 from cockpit.supervisor import ending, history, process, sampler, sockets
@@ -24,7 +27,7 @@ from cockpit.supervisor.server import ClientServer
 from cockpit.supervisor.watchdog import Watchdog
 from cockpit.supervisor.writer import JournalWriter
 from trainer.contract import layout, messages
-from trainer.contract.messages import AnyOrder, Entry, Message, Restart, Send
+from trainer.contract.messages import Acknowledge, AnyOrder, Entry, Message, Restart, Send
 
 _POLL = 0.1
 _UPKEEP = 2.0
@@ -40,6 +43,7 @@ class Supervisor:
         self.run, self.config = run, run.config()
         self._takeover = takeover
         self.history = history.of(reading.each(run.journal))
+        self.alarms = Watch(self.config, self._standing())
         self.journal = JournalWriter(run.journal)
         self.index = IndexKeeper(run, self.journal)
         before = runs.supervisor_info(run)
@@ -47,7 +51,7 @@ class Supervisor:
         pipe = sockets.path_for(run.path, ".pipe")
         if self.trainer and before:  # the trainer knows this path and no other
             pipe = Path(before.pipe)
-        self.pipe = Pipe(pipe, self.journal, self.history.apply)
+        self.pipe = Pipe(pipe, self.journal, self._take)
         self.clients = ClientServer(
             sockets.path_for(run.path, ".sock"), run.id, run.journal, self.journal, self._request
         )
@@ -197,9 +201,11 @@ class Supervisor:
 
     # --- what comes in --------------------------------------------------------------------
 
-    def _request(self, request: Send | Restart) -> None:
+    def _request(self, request: Send | Restart | Acknowledge) -> None:
         if isinstance(request, Restart):
             self._restart_request(request)
+        elif isinstance(request, Acknowledge):
+            self._acknowledge(request)
         else:
             self._order(request.order, request.by)
 
@@ -210,6 +216,15 @@ class Supervisor:
         else:
             self._again = request
             self._news.set()
+
+    def _acknowledge(self, seen: Acknowledge) -> None:
+        """Once for each alarm that is raised: who was the first is what counts."""
+        entry = messages.Acknowledged(
+            rule=seen.rule, layer=seen.layer, expert=seen.expert, by=seen.by
+        )
+        alarms, key = self.history.state.alarms, key_of(entry)
+        if key in alarms.raised and key not in alarms.seen:
+            self.record(entry)
 
     def _order(self, order: AnyOrder, by: str) -> None:
         if order.id in self.history.orders:
@@ -249,6 +264,10 @@ class Supervisor:
         if not self.journal.backlog:  # what the disk can't take now is not worth keeping
             self.record(system)
 
+    def _standing(self) -> list[messages.Alarm]:
+        """The alarms that an earlier supervisor of this training has raised."""
+        return [] if self.history.ended else list(self.history.state.alarms.raised.values())
+
     # --- small things ---------------------------------------------------------------------
 
     @property
@@ -260,8 +279,20 @@ class Supervisor:
         """Journal a message of the supervisor's own, and take it in."""
         message.attempt = message.attempt or self.history.attempt
         assert isinstance(message, Entry)
-        self.history.apply(message)
         self.journal.append(message)
+        self._take(message)
+
+    def _take(self, entry: Entry) -> None:
+        """Take in an entry that is in the journal, or on its way there; it may raise alarms."""
+        self.history.apply(entry)
+        entry.time = entry.time or time.time()
+        try:
+            alarms = self.alarms.look(entry)
+        except Exception:  # alarms must never cost the run its supervisor
+            note(f"alarms: {traceback.format_exc()}")
+            return
+        for alarm in alarms:
+            self.record(alarm)
 
     async def pause(self, seconds: float) -> None:
         """Sleep, but not through news."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cockpit.widgets.grid import Grid, Ink, fit
+from cockpit.widgets.render_alarms import Badge
 from cockpit.widgets.render_events import MARKS, Tone, wrap
 from cockpit.widgets.units import count, number, short_seconds, span
 
@@ -34,7 +35,7 @@ def state_mark(state: str) -> tuple[str, int]:
 @dataclass(frozen=True)
 class Header:
     """What the header shows. waits says what a state waits for; notice is the last failure, or
-    what is wrong with the connection."""
+    what is wrong with the connection; role is said at the right."""
 
     name: str
     preset: str
@@ -50,6 +51,8 @@ class Header:
     attempt: int = 1
     restarts_left: int | None = None
     readonly: bool = False
+    role: str = ""
+    alarm: Badge | None = None
     notice: tuple[Tone, str] | None = None
 
 
@@ -60,14 +63,12 @@ def header(width: int, height: int, shown: Header) -> Grid:
     column = grid.put(0, 0, f" {mark} {shown.state}", ink)
     if shown.waits:
         column = grid.put(0, column + 1, shown.waits, Ink.DIM)
-    right = _attempts(shown)
-    room = width - len(right) - 2 - column - 3
-    name = fit(shown.name, max(room, 0))
+    end = _right(grid, shown, column)
+    name = fit(shown.name, max(end - column - 4, 0))
     column = grid.put(0, column + 3, name, Ink.STRONG)
     preset = f" · preset {shown.preset}"
-    if column + len(preset) + len(right) + 2 <= width and shown.preset:
+    if column + len(preset) + 1 <= end and shown.preset:
         grid.put(0, column, preset, Ink.DIM)
-    grid.put_right(0, right, Ink.DIM, 1)
     if height > 1:
         _progress(grid, shown)
     if shown.notice and height > 2:
@@ -79,8 +80,24 @@ def header(width: int, height: int, shown: Header) -> Grid:
     return grid
 
 
+def _right(grid: Grid, shown: Header, column: int) -> int:
+    """At the right end of the first row the alarm, whatever else must give way for it, and left
+    of it the attempts and the role; returns where they begin."""
+    end, others = grid.width - 1, _attempts(shown)
+    if shown.alarm is None:
+        return grid.put_right(0, others, Ink.DIM, 1)
+    room = end - column - min(len(shown.name), 8) - 4
+    beside = [text for text in shown.alarm.texts[:2] if len(text) + len(others) + 3 <= room]
+    alone = [text for text in shown.alarm.texts if len(text) <= room]
+    text = (beside or alone or shown.alarm.texts)[0 if beside or alone else -1]
+    end = grid.put_right(0, text, shown.alarm.ink, 1)
+    if others and len(text) + len(others) + 3 <= room:
+        end = grid.put_right(0, others, Ink.DIM, grid.width - end + 3)
+    return end
+
+
 def _attempts(shown: Header) -> str:
-    parts = ["read only"] if shown.readonly else []
+    parts = ["read only"] if shown.readonly else [shown.role] if shown.role else []
     if shown.attempt > 1:
         parts.append(f"attempt {shown.attempt}")
         if shown.restarts_left is not None:

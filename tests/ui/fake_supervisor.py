@@ -34,6 +34,7 @@ class FakeSupervisor:
         self.clients: set[asyncio.StreamWriter] = set()
         self.lines: list[bytes] = []
         self.orders: list[m.AnyOrder] = []
+        self.control_requests: list[m.Control] = []
         self.paused = self.ended = False
         self.step = 0
         self.socket = Path(tempfile.mkdtemp(prefix="l4c-fake-")) / "s"
@@ -64,6 +65,10 @@ class FakeSupervisor:
             for client in self.clients:
                 client.write(line)
 
+    def tell_controls(self, controls: m.Controls) -> None:
+        for client in self.clients:
+            client.write(m.encode(controls))
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seq = len(self.lines)
         greeting = m.Greeting(protocol=m.PROTOCOL, pid=os.getpid(), run=self.run.id, seq=seq)
@@ -81,6 +86,13 @@ class FakeSupervisor:
             self.clients.add(writer)
         elif isinstance(request, m.Send):
             self.take(request.order, request.by)
+        elif isinstance(request, m.Control):
+            self.control_requests.append(request)
+        elif isinstance(request, m.Acknowledge):
+            seen = m.Acknowledged(
+                rule=request.rule, layer=request.layer, expert=request.expert, by=request.by
+            )
+            self.tell(seen)
         elif isinstance(request, m.Restart):
             self.ended = False
             self.tell(m.Ack(id=request.id, command="resume", state="accepted", step=self.step))
@@ -88,7 +100,8 @@ class FakeSupervisor:
 
     def take(self, order: m.AnyOrder, by: str) -> None:
         name = type(order).__struct_config__.tag
-        self.tell(m.Command(id=order.id, command=str(name), by=by))
+        arguments = {k: v for k, v in msgspec.to_builtins(order).items() if k not in ("id", "type")}
+        self.tell(m.Command(id=order.id, command=str(name), by=by, arguments=arguments))
         if isinstance(order, m.Resume) and not self.paused:
             refused = "it is not paused"
             self.tell(

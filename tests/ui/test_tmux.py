@@ -66,6 +66,8 @@ def test_a_finished_run_in_a_real_terminal(tmux: Tmux) -> None:
     tmux.wait_for("experts · layers")
     assert "120/120" in tmux.screen()
     tmux("send-keys", "?")
+    tmux.wait_for("keys ─")
+    tmux("send-keys", "Space")
     tmux.wait_for("no step is made until you continue")
     tmux("send-keys", "q")
     tmux.wait_for("loss ─")

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from math import nan
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,8 @@ from trainer.pipe import Pipe
 class Plan(msgspec.Struct):
     """seconds per step; steps is the whole run. crash_at: the step after which attempts up to
     crash_attempts die: raise, exit2, kill (itself), kill-rank (rank 1). loading: seconds before
-    the first step. burst: extra log lines per step."""
+    the first step. burst: extra log lines per step. nan_from … nan_to: steps without a finite
+    loss."""
 
     steps: int = 20
     seconds: float = 0.01
@@ -36,6 +38,8 @@ class Plan(msgspec.Struct):
     ignore_term: bool = False
     ranks: int = 2
     burst: int = 0
+    nan_from: int = 0
+    nan_to: int = 0
     checkpoint_every: int = 5
 
 
@@ -121,7 +125,9 @@ class Fake:
         self.pipe.send(
             Step(
                 step=self.step,
-                loss=5.0 / self.step,
+                loss=nan
+                if self.plan.nan_from <= self.step <= self.plan.nan_to
+                else 5.0 / self.step,
                 lr=0.1,
                 grad_norm=1.0,
                 tokens=100,

@@ -123,8 +123,8 @@ def test_the_keys_of_its_json_are_stable() -> None:
     )  # fmt: skip
     assert list(json.loads(msgspec.json.encode(now.as_json()))) == [
         "state", "detail", "step", "steps", "loss", "lr", "tokens_per_second", "seconds_per_step",
-        "eta_seconds", "attempt", "restarts_left", "last_failure", "last_checkpoint", "pending",
-        "memory", "system", "started", "updated", "since", "seq",
+        "eta_seconds", "attempt", "restarts_left", "last_failure", "last_checkpoint", "alarms",
+        "pending", "memory", "system", "started", "updated", "since", "seq",
     ]  # fmt: skip
 
 

@@ -212,6 +212,20 @@ class Restart(Section):
     """Seconds that a checkpoint-and-stop may take before the processes are killed."""
 
 
+class Alarms(Section):
+    """When the supervisor raises alarms about experts. Shares of tokens are relative to the even
+    one: 1 is even, whatever the number of experts. A pair is [below, above]; [0, .inf] never."""
+
+    note: tuple[float, float] = (0.8, 2.0)
+    """Shares that are noted."""
+    warning: tuple[float, float] = (0.5, 3.2)
+    """Shares that are warned about, with bell and notification."""
+    critical: tuple[float, float] = (0.05, 6.0)
+    """The same, as critical; an expert below the first counts as dead."""
+    windows: int = 3
+    """Windows of counts in a row that must agree before one is raised or cleared."""
+
+
 class Config(Section):
     """All of it. `description` is the preset's one line in lists."""
 
@@ -231,6 +245,7 @@ class Config(Section):
     checkpoint: Checkpoint = msgspec.field(default_factory=Checkpoint)
     log: Log = msgspec.field(default_factory=Log)
     restart: Restart = msgspec.field(default_factory=Restart)
+    alarms: Alarms = msgspec.field(default_factory=Alarms)
 
 
 def build(values: Mapping[str, Any]) -> Config:
@@ -276,7 +291,13 @@ def problems(config: Config) -> Iterator[str]:
 _POSITIVE = [
     *("data.seq_len", "train.steps", "train.micro_batch", "train.grad_accum", "train.lr"),
     *("adapter.rank", "adapter.alpha", "launch.nproc", "launch.threads", "log.every"),
-    *("optimizer.eps", "restart.grace", "model.tiny.layers", "model.tiny.experts"),
+    *(
+        "optimizer.eps",
+        "restart.grace",
+        "alarms.windows",
+        "model.tiny.layers",
+        "model.tiny.experts",
+    ),
     *("model.tiny.hidden", "model.tiny.intermediate", "model.tiny.heads", "model.tiny.chunk"),
 ]
 _NOT_NEGATIVE = [
@@ -302,6 +323,10 @@ def _out_of_range(config: Config) -> Iterator[str]:
         yield f"model.tiny.vocabulary must be at least 512, not {config.model.tiny.vocabulary}"
     if not all(0 <= beta < 1 for beta in config.optimizer.betas):
         yield f"optimizer.betas must be from 0 to below 1, not {list(config.optimizer.betas)}"
+    alarms = config.alarms
+    lows, highs = zip(alarms.critical, alarms.warning, alarms.note, strict=True)
+    if not (0 <= lows[0] <= lows[1] <= lows[2] < 1 < highs[2] <= highs[1] <= highs[0]):
+        yield "alarms.note, warning and critical must be pairs around 1, each around the one before"
 
 
 def get(config: Config, key: str) -> Any:

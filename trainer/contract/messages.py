@@ -270,7 +270,12 @@ class System(Message, tag="system"):
 
 
 class Alarm(Message, tag="alarm"):
-    """A rule that holds (raised) or no longer does (cleared)."""
+    """A rule that holds (raised) or no longer does (cleared), known by rule, layer and expert.
+
+    Raised again means another severity. value is the share of tokens relative to the even one for
+    the rules about experts; since is when it began, text says it for people. The end of a run ends
+    its alarms, without a message for each.
+    """
 
     state: Literal["raised", "cleared"]
     rule: str
@@ -280,6 +285,17 @@ class Alarm(Message, tag="alarm"):
     step: int
     severity: Literal["note", "warning", "critical"] = "warning"
     since: float | None = None
+    text: str = ""
+
+
+class Acknowledged(Message, tag="acknowledged"):
+    """Somebody has seen an alarm that is raised; by names the client. Void once the alarm is
+    raised again."""
+
+    rule: str
+    layer: int | None
+    expert: int | None
+    by: str
 
 
 class Supervisor(Message, tag="supervisor"):
@@ -333,7 +349,7 @@ FromTrainer: TypeAlias = (
     | Log
     | Dropped
 )
-Entry: TypeAlias = FromTrainer | System | Alarm | Supervisor | Launch | Command | End
+Entry: TypeAlias = FromTrainer | System | Alarm | Acknowledged | Supervisor | Launch | Command | End
 """Anything that can stand in the journal."""
 
 # --- down: to the trainer --------------------------------------------------------------
@@ -404,6 +420,36 @@ class Restart(msgspec.Struct, tag_field="type", tag="restart", kw_only=True):
     by: str
 
 
+class Control(msgspec.Struct, tag_field="type", tag="control", kw_only=True):
+    """From a client that obeys the controls: of all such clients only the holder's orders are
+    followed. want: have them if they are free; watch: know who has them; ask: have them, once the
+    holder gives them, leaves, or does not answer; give, keep: the holder's answers, give without
+    anybody asking sets them free."""
+
+    action: Literal["want", "watch", "ask", "give", "keep"]
+    by: str
+
+
+class Acknowledge(msgspec.Struct, tag_field="type", tag="acknowledge", kw_only=True):
+    """From a client: somebody has seen this alarm."""
+
+    rule: str
+    layer: int | None
+    expert: int | None
+    by: str
+
+
+class Controls(msgspec.Struct, tag_field="type", tag="controls", kw_only=True):
+    """To clients that obey the controls: who holds them ("" for nobody), who asks for them, the
+    next first, and after how many seconds they pass to that one. text is for people."""
+
+    holder: str
+    yours: bool
+    asking: list[str] = []
+    passes_in: float | None = None
+    text: str = ""
+
+
 class Greeting(msgspec.Struct, tag_field="type", tag="greeting", kw_only=True):
     """To a client, first: who answers, and the newest line of the journal."""
 
@@ -413,7 +459,9 @@ class Greeting(msgspec.Struct, tag_field="type", tag="greeting", kw_only=True):
     seq: int
 
 
-ToSupervisor: TypeAlias = Subscribe | Send | Restart
+ToSupervisor: TypeAlias = Subscribe | Send | Restart | Control | Acknowledge
+FromSupervisor: TypeAlias = Entry | Controls
+"""What a client reads after the greeting."""
 
 
 # --- lines -----------------------------------------------------------------------------
@@ -423,6 +471,7 @@ T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _entries: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 _orders: msgspec.json.Decoder[ToTrainer] = msgspec.json.Decoder(ToTrainer)
+_served: msgspec.json.Decoder[FromSupervisor] = msgspec.json.Decoder(FromSupervisor)
 _requests: msgspec.json.Decoder[ToSupervisor] = msgspec.json.Decoder(ToSupervisor)
 
 
@@ -444,6 +493,11 @@ def decode_order(line: bytes | bytearray | memoryview) -> ToTrainer | None:
 def decode_request(line: bytes | bytearray | memoryview) -> ToSupervisor | None:
     """A line from a client; None if it is torn, or of an unknown type."""
     return _decode(_requests, line)
+
+
+def decode_served(line: bytes | bytearray | memoryview) -> FromSupervisor | None:
+    """A line to a client; None if it is torn, or of an unknown type."""
+    return _decode(_served, line)
 
 
 def decode_entries(lines: Iterable[bytes]) -> list[Entry]:

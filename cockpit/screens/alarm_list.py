@@ -1,0 +1,106 @@
+"""All alarms of a run, over its dashboard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from cockpit.boards import key_of
+from cockpit.widgets.canvas import Canvas
+from cockpit.widgets.grid import Grid
+from cockpit.widgets.render_alarms import Shown, alarm_list
+from trainer.contract.messages import Alarm
+
+
+class Lines(Canvas):
+    """The list and the cursor."""
+
+    TILES = 2
+
+    def __init__(self) -> None:
+        super().__init__(id="alarms")
+        self.shown: Sequence[Shown] = ()
+        self.cursor = 0
+
+    @property
+    def chosen(self) -> Alarm | None:
+        """What is under the cursor."""
+        return self.shown[self.cursor].alarm if self.cursor < len(self.shown) else None
+
+    def show(self, shown: Sequence[Shown]) -> None:
+        """Draw these; the cursor stays on what it was on."""
+        chosen = self.chosen
+        self.shown = shown
+        places = [
+            n for n, other in enumerate(shown) if chosen and key_of(other.alarm) == key_of(chosen)
+        ]
+        self.cursor = places[0] if places else max(0, min(self.cursor, len(shown) - 1))
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> Grid:
+        """The lines."""
+        muted = bool(getattr(self.app, "muted", False))
+        return alarm_list(width, height, self.shown, self.cursor, time.time(), muted)
+
+
+class AlarmList(ModalScreen[None]):
+    """alarms gives those that are raised; acknowledge is called with those that were seen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "close", "Back"),
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("enter,space", "acknowledge", "Acknowledge"),
+        Binding("a", "acknowledge_all", "Acknowledge all"),
+        Binding("m", "mute", "Bell and notifications on or off"),
+    ]
+
+    def __init__(
+        self,
+        alarms: Callable[[], list[Shown]],
+        acknowledge: Callable[[Sequence[Alarm]], None],
+    ) -> None:
+        super().__init__()
+        self._alarms, self._acknowledge = alarms, acknowledge
+        self._lines = Lines()
+
+    def compose(self) -> ComposeResult:
+        """The box."""
+        yield self._lines
+
+    def on_mount(self) -> None:
+        """Look now, and every second."""
+        self._look()
+        self.set_interval(1.0, self._look)
+
+    def _look(self) -> None:
+        self._lines.show(self._alarms())
+
+    def action_move(self, by: int) -> None:
+        """The cursor, up or down."""
+        lines = self._lines
+        lines.cursor = max(0, min(lines.cursor + by, len(lines.shown) - 1))
+        lines.redraw()
+
+    def action_acknowledge(self) -> None:
+        """The one under the cursor was seen."""
+        if chosen := self._lines.chosen:
+            self._acknowledge([chosen])
+
+    def action_acknowledge_all(self) -> None:
+        """All were seen."""
+        self._acknowledge([shown.alarm for shown in self._lines.shown if not shown.seen_by])
+
+    async def action_mute(self) -> None:
+        """No bell and no notifications, or again."""
+        await self.run_action("app.mute")
+        self._lines.redraw()
+
+    def action_close(self) -> None:
+        """Back to the run."""
+        self.dismiss()
