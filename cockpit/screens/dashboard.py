@@ -16,6 +16,7 @@ from textual.timer import Timer
 from cockpit.client import NoSupervisor, new_id
 from cockpit.runs import Run
 from cockpit.screens.arrange import PANELS, Box, arrange
+from cockpit.screens.experts import ExpertHistory
 from cockpit.screens.feed import Feed, Link
 from cockpit.screens.orders import Orders
 from cockpit.screens.picture import TICKING, Picture
@@ -24,7 +25,17 @@ from cockpit.widgets.chart import MetricChart
 from cockpit.widgets.grid import Ink
 from cockpit.widgets.heatmap import ExpertHeatmap
 from cockpit.widgets.panels import EventList, KeyFooter, MemoryPanel, RunHeader
-from trainer.contract.messages import AnyOrder, Entry, Experts, Pause, Resume, SaveCheckpoint, Stop
+from trainer.contract.messages import (
+    Alarm,
+    AnyOrder,
+    Entry,
+    Experts,
+    Pause,
+    Resume,
+    SaveCheckpoint,
+    Stop,
+    Updates,
+)
 
 DATA_EVERY = 0.5
 """Seconds between two drawings of data; keys and answers are drawn at once."""
@@ -38,6 +49,7 @@ READONLY = "read only: opened with --readonly, so no commands from here"
 class Dashboard(Screen[None]):
     """Header, loss, experts, memory, events, keys."""
 
+    AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause or continue"),
         Binding("c", "checkpoint", "Write a checkpoint"),
@@ -65,6 +77,9 @@ class Dashboard(Screen[None]):
         self._header, self._memory = RunHeader(id="header"), MemoryPanel(id="memory")
         self._experts, self._events = ExpertHeatmap(id="experts"), EventList(id="events")
         self._footer = KeyFooter(KEYS, id="footer")
+        self._history = ExpertHistory(
+            run.journal, self._experts, lambda: self.picture.state.steps, self.run_worker
+        )
         self._alone: str | None = None
         self._drawn = 0.0
         self._due: Timer | None = None
@@ -103,7 +118,9 @@ class Dashboard(Screen[None]):
     # --- data ----------------------------------------------------------------------------
 
     def _changed(self, entries: list[Entry]) -> None:
-        self._counts_changed |= any(isinstance(entry, Experts) for entry in entries)
+        self._counts_changed |= any(
+            isinstance(entry, (Experts, Updates, Alarm)) for entry in entries
+        )
         if self._orders.take(entries):
             self._show_status()
         self._soon()
@@ -145,10 +162,16 @@ class Dashboard(Screen[None]):
         experts = self._experts
         if self._counts_changed or experts.shape is None:
             self._counts_changed = False
-            experts.show(self.picture.load(), awaits)
+            picture = self.picture
+            experts.show(picture.load(), awaits, picture.movement(), picture.flags())
+            self._history.grew()
         if experts.shape != self._heat_shape:
             self._heat_shape = experts.shape
             self._arrange()
+
+    def on_expert_heatmap_changed(self, event: ExpertHeatmap.Changed) -> None:
+        """The heatmap wants something of the past."""
+        self._history.ask(event.scrub)
 
     # --- layout --------------------------------------------------------------------------
 
@@ -166,7 +189,9 @@ class Dashboard(Screen[None]):
     def action_panel(self, name: str) -> None:
         """One panel alone over the screen; the same again, or none, brings all back."""
         self._alone = name if name and name != self._alone else None
+        self._experts.alone = self._alone == "experts"
         self._arrange()
+        self.set_focus(self._experts if self._experts.alone else None)
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""

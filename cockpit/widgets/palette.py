@@ -37,7 +37,17 @@ _PLAIN: dict[int, tuple[int, str]] = {
 _ON: dict[int, tuple[int, int, str]] = {
     Ink.CURSOR: (231, 24, "b"),
     Ink.CURSOR_DIM: (252, 24, ""),
+    Ink.POINTER: (16, 231, "b"),
+    Ink.STUCK: (16, 220, "b"),
 }
+# What marks a cell of a map besides its colour. Renderers write these; a terminal that lacks them
+# gets others where cells become text.
+DEAD, COLD, HOT, STUCK, ALARM, NOTHING = "✕", "▽", "▲", "Ø", "!", "·"
+RISING, FALLING, STEADY = "↗", "↘", "→"
+RISE = "▁▂▃▄▅▆▇█"
+"""A column's height in eighths."""
+RUN = "▏▎▍▌▋▊▉█"
+"""A bar's length in eighths."""
 # Blue under the uniform share, red over it, near the background where it is even. The ends differ
 # in lightness as well, so that the two sides can be told apart without seeing red.
 HEAT_COLOURS = (27, 33, 32, 31, 24, 23, 236, 237, 238, 239, 94, 130, 166, 202, 203, 217)
