@@ -175,7 +175,7 @@ def by_column(
     """Values [T, E] of windows that end after steps [T], summed (or averaged over those that are
     numbers) per equal part of the steps 1…end: [C, E]; NaN where there is no window."""
     experts = values.shape[1]
-    part = np.clip((steps - 1) * columns // max(end, 1), 0, columns - 1)
+    part = np.clip((steps * columns - 1) // max(end, 1), 0, columns - 1)
     known = np.isfinite(values)
     total = np.zeros((columns, experts))
     found = np.zeros((columns, experts))

@@ -164,7 +164,7 @@ class HeatPanel(Canvas):
         foot = self._foot(heat, width, height)
         if self.layer_open:
             grid = self._draw_layer(heat, width, height, foot)
-            below = min(height, rows_of(height, foot) + 2 + foot) - foot
+            below = min(2 + -(-experts // self.fold), height - foot)
         else:
             self.plan = plan = layout(layers, experts, width, height, foot, self.zoom)
             grid = self._draw_map(heat, plan, width, height)

@@ -12,22 +12,15 @@ Pointer = tuple[int, int]
 """A layer's index and an expert."""
 
 
-def moved(pointer: Pointer, down: int, across: int, plan: Layout, picks: Levels) -> Pointer:
-    """By so many drawn cells, to the expert that is shown there; it stops at the edges."""
-    if not picks.size:
-        return pointer
-    row, column = place_of(plan, *pointer)
-    row = min(max(row + down, 0), picks.shape[0] - 1)
-    column = min(max(column + across, 0), picks.shape[1] - 1)
-    if (row, column) == place_of(plan, *pointer):
-        return pointer
-    return pointer_of(int(picks[row, column]), experts_of(picks, plan))
-
-
-def experts_of(picks: Levels, plan: Layout) -> int:
-    """How many experts a layer has, at least: what the picks are counted in."""
-    across = plan.fold_columns if plan.layers_down else plan.fold_rows
-    return int(picks.shape[1 if plan.layers_down else 0] * across)
+def moved(
+    pointer: Pointer, down: int, across: int, plan: Layout, picks: Levels, experts: int
+) -> Pointer:
+    """By so many drawn cells, to the expert that is shown there; it stops at the edges. experts is
+    how many a layer has: what picks [R, C] are counted in."""
+    at = place_of(plan, *pointer)
+    row = min(max(at[0] + down, 0), picks.shape[0] - 1)
+    column = min(max(at[1] + across, 0), picks.shape[1] - 1)
+    return pointer if (row, column) == at else pointer_of(int(picks[row, column]), experts)
 
 
 def pointer_of(pick: int, experts: int) -> Pointer:

@@ -21,7 +21,7 @@ PER_OCTAVE = 2.4
 """Levels per doubling: the 16 reach from an eighth to eight times the uniform share."""
 HOT, COLD = 3.2, 0.5
 """From where on an expert gets a mark."""
-MARGIN = 0.06
+MARGIN = 0.15
 """How far, as a part of the limit, a value must come back for the mark to go."""
 
 
@@ -98,6 +98,8 @@ class Heat:
     steps: int
     tokens: int
     step: int
+    ends: tuple[int, int]
+    """The experts with the smallest and the largest share, as layer × E + expert."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -123,13 +125,26 @@ def heat_of(source: Load | Movement, before: Heat | None = None) -> Heat:
         "experts" if kind == "experts" else "updates",
         source.layers, share, levels(share, before.level if before else None),
         steady(share, before.written if before else None), mark, value, got,
-        source.steps, tokens, source.step,
+        source.steps, tokens, source.step, extremes(share, before.ends if before else None),
     )  # fmt: skip
+
+
+def extremes(share: Floats, before: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Where the smallest and the largest share are (flat). The ones from before stay until others
+    are a twentieth beyond them."""
+    low, high = np.nan_to_num(share, nan=np.inf).ravel(), np.nan_to_num(share, nan=-1.0).ravel()
+    if not share.size:
+        return 0, 0
+    least, most = int(low.argmin()), int(high.argmax())
+    if before is not None and max(before) < share.size:
+        if low[before[0]] * 0.95 <= low[least]:
+            least = before[0]
+        if high[before[1]] * 1.05 >= high[most]:
+            most = before[1]
+    return least, most
 
 
 def extreme(heat: Heat, most: bool) -> str:
     """The expert with the largest or smallest share: `L3 e7 2.1×`."""
-    values = np.nan_to_num(heat.share, nan=-1.0 if most else np.inf)
-    at = int(values.argmax() if most else values.argmin())
-    layer, expert = divmod(at, heat.share.shape[1])
+    layer, expert = divmod(heat.ends[most], heat.shape[1])
     return f"L{heat.layers[layer]} e{expert} {heat.written[layer, expert]:.1f}×"

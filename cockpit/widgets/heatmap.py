@@ -85,7 +85,8 @@ class ExpertHeatmap(HeatPanel, can_focus=True):
         layer, expert = self.pointer
         if not self.layer_open:
             if self.plan is not None and self.picks is not None:
-                self._point(moved(self.pointer, down, across, self.plan, self.picks))
+                experts = heat.shape[1]
+                self._point(moved(self.pointer, down, across, self.plan, self.picks, experts))
         elif across:
             self.action_scrub(across)
         else:

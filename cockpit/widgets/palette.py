@@ -56,18 +56,22 @@ HEAT_LEVELS = len(HEAT_COLOURS)
 EVEN_LEVEL = 7
 
 
-def _heat(level: int) -> Style:
+def _heat(level: int, blank: bool) -> Style:
+    background = Color.from_ansi(HEAT_COLOURS[level])
+    if blank:
+        return Style(bgcolor=background)
     text = 16 if level >= _DARK_TEXT_FROM or level in (1, 2) else 231
     if 6 <= level <= 9:
         text = 250
-    return Style(color=Color.from_ansi(text), bgcolor=Color.from_ansi(HEAT_COLOURS[level]))
+    return Style(color=Color.from_ansi(text), bgcolor=background)
 
 
-@lru_cache(256)
-def style(ink: int) -> Style:
-    """The style of an ink."""
+@lru_cache(512)
+def style(ink: int, blank: bool = False) -> Style:
+    """The style of an ink. Where nothing but blanks is written in it (`blank`) it need not say the
+    text's colour, which is a third of what a cell of a map costs."""
     if ink >= Ink.HEAT:
-        return _heat(min(ink - Ink.HEAT, HEAT_LEVELS - 1))
+        return _heat(min(ink - Ink.HEAT, HEAT_LEVELS - 1), blank)
     if ink in _ON:
         fore, back, how = _ON[ink]
     else:

@@ -174,14 +174,19 @@ def legend(grid: Grid, row: int, heat: Heat) -> None:
     for mark, text, ink in _explained(heat):
         column = grid.put(row, column, mark, ink)
         column = grid.put(row, column, f"{text}{gap}", Ink.DIM)
-    if heat.kind == "experts":
-        text = f"busiest {extreme(heat, True)} · idlest {extreme(heat, False)}"
-    else:
-        stuck, known = heat.mark == Mark.STUCK, ~np.isnan(heat.share)
-        text = f"{int(stuck.sum()):,} of {int(known.sum()):,} got tokens and did not move"
-        text = text if stuck.any() else "relative to the median norm"
-    if np.isfinite(heat.share).any() and grid.width - len(text) > column:
+    text = next((text for text in _summary(heat) if grid.width - len(text) > column), "")
+    if text and np.isfinite(heat.share).any():
         grid.put_right(row, text, Ink.DIM)
+
+
+def _summary(heat: Heat) -> list[str]:
+    """What is most worth knowing of a map, at length and shorter."""
+    if heat.kind == "experts":
+        return [f"busiest {extreme(heat, True)} · idlest {extreme(heat, False)}"]
+    stuck, known = int((heat.mark == Mark.STUCK).sum()), int(np.isfinite(heat.share).sum())
+    if not stuck:
+        return ["relative to the median norm"]
+    return [f"{stuck:,} of {known:,} got tokens and did not move", f"{stuck:,} of {known:,} stuck"]
 
 
 def _explained(heat: Heat) -> list[tuple[str, str, int]]:

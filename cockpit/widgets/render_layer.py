@@ -210,7 +210,7 @@ def _axis(grid: Grid, row: int, columns: int, view: LayerView) -> None:
     if end and columns > len(text) + 4:
         grid.put(row, GUTTER + columns - len(text), text, Ink.DIM)
     if view.step is not None and end:
-        at = GUTTER + min(max((view.step - 1) * columns // end, 0), columns - 1)
+        at = GUTTER + min(max((view.step * columns - 1) // end, 0), columns - 1)
         column = grid.put(row, at, "▴", Ink.WARN)
         grid.put(row, column, f" {view.step:,}", Ink.WARN)
 

@@ -16,6 +16,8 @@ from cockpit.widgets.render_heatmap import GLYPHS
 from cockpit.widgets.units import clock, number
 
 Piece: TypeAlias = tuple[str, int]
+LIVE_KEYS = "[ back  enter layer  n next mark  u movement  z zoom"
+PAST_KEYS = "[ ] one  { } many  end live  enter layer"
 _WAYS = {1: (RISING, "rising"), -1: (FALLING, "falling"), 0: (STEADY, "steady")}
 _ALARM_INKS = {"note": Ink.BUSY, "warning": Ink.WARN, "critical": Ink.BAD}
 
@@ -88,6 +90,8 @@ def _trend(source: Load | Movement, layer: int, expert: int) -> list[Piece]:
     found = trend(source, layer, expert)
     if found is None:
         return []
+    if not any(counts[layer, expert] for counts in source.trail):
+        return [(f"no token in the last {len(source.trail)} windows", Ink.COLD_TEXT)]
     glyph, word = _WAYS[found.way]
     ink = Ink.DIM if found.way == 0 else Ink.HOT_TEXT if found.way > 0 else Ink.COLD_TEXT
     told = f"{glyph} {word}" + (f" from {found.before:.2f}×" if found.way else "") + "  "
@@ -114,7 +118,7 @@ def _alarm(flag: Flag) -> list[Piece]:
 def timeline(grid: Grid, row: int, moment: Moment, reading: str = "") -> None:
     """The run's time as a line with a knob on it; where to go from there at the right."""
     where = "live" if moment.live else f"step {moment.step:,} of {moment.last:,}"
-    keys = "[ back" if moment.live else "[ ] one  { } many  end live"
+    keys = LIVE_KEYS if moment.live else PAST_KEYS
     hint = reading or keys
     start, end = line_of(grid.width)
     grid.put(row, 0, "time", Ink.DIM)
