@@ -49,7 +49,7 @@ READONLY = "read only: opened with --readonly, so no commands from here"
 class Dashboard(Screen[None]):
     """Header, loss, experts, memory, events, keys."""
 
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause or continue"),
         Binding("c", "checkpoint", "Write a checkpoint"),

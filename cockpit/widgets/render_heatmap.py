@@ -48,7 +48,9 @@ def heatmap(width: int, height: int, shown: Map) -> Grid:
     plan = shown.plan
     note = shown.told or over(shown.heat, width)
     room = width - len(note) - 3
-    heading = next((text for text in _headings(shown) if len(text) <= room), "experts")
+    headings = _headings(shown)
+    last = headings[-1] if not shown.told and len(headings[-1]) <= width else "experts"
+    heading = next((text for text in headings if len(text) <= room), last)
     title(grid, heading, **({"value": note} if shown.told else {"note": note}))
     seen = shown.picks[shown.top : shown.top + plan.rows, shown.left : shown.left + plan.columns]
     body = cells(shown.heat, seen, shown.alarmed, plan.cell)
