@@ -21,8 +21,8 @@ from cockpit.series import Column
 from trainer.contract import messages
 from trainer.contract.messages import Experts, Updates
 
-PIECE = 8 * 2**20
-"""Bytes that one scan looks through."""
+PIECE = 2**20
+"""Bytes that one scan looks through: a few milliseconds, for which no key is answered."""
 BUDGET = 12 * 2**20
 """Bytes of counts that a history may keep."""
 _TYPES = re.compile(rb'"type":"(experts|updates|hello)"')

@@ -34,8 +34,8 @@ HEAT_KEYS = (
             "end: live again. In a layer also ← →"),
     ("u", "how far each expert's weights moved, or its share of the tokens"),
     ("z", "one cell for each expert, with figures, scrolled; or all of them at once, folded"),
-    ("mouse", "click: the pointer, and once more: that layer; a layer's name: the same; on the line "
-              "of time: that moment. Wheel: the pointer, or time"),
+    ("mouse", "click: the pointer, and once more: that layer; a layer's name: the same; on the "
+              "line of time: that moment. Wheel: the pointer, or time"),
     ("esc", "out of the layer, out of the past, out of the panel"),
 )  # fmt: skip
 STATES = (
@@ -56,9 +56,9 @@ PANELS = (
     ("loss", "every step's loss as a band from lowest to highest (blue), and a smoothed line. ↻ on "
              "the axis: a later attempt went on from there"),
     ("experts", "tokens that each expert of a layer got, relative to an even share: 1.0 is even. "
-                "Blue: fewer, red: more. ✕ got none, ▽ less than half, ▲ more than 3.2 times, ! has "
-                "an alarm. Counts are exact; where a map is folded, a cell shows the most uneven "
-                "of its experts, first of all one with an alarm. Movement (u): how far an "
+                "Blue: fewer, red: more. ✕ got none, ▽ less than half, ▲ more than 3.2 times, "
+                "! has an alarm. Counts are exact; where a map is folded, a cell shows the most "
+                "uneven of its experts, first of all one with an alarm. Movement (u): how far an "
                 "expert's trained weights moved, relative to the median; Ø got tokens and yet did "
                 "not move, · has nothing to train"),
     ("memory", "per rank: what its device holds (on CPU: its resident memory), the host's RAM, and "

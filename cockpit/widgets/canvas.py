@@ -65,11 +65,10 @@ class Tile(_Quiet):
         assert isinstance(canvas, Canvas)
         width, start = self.size.width, self.region.x - canvas.content_region.x
         rows = self._rows
-        lines = []
         for y in crop.line_range:
-            if (line := rows.get(y)) is None:
-                line = rows[y] = self._filtered(strip(canvas.grid, y, start, width))
-            lines.append(line)
+            if y not in rows:
+                rows[y] = self._filtered(strip(canvas.grid, y, start, width))
+        lines = [rows[y] for y in crop.line_range]
         if crop.column_span != (0, width):
             lines = [line.crop(*crop.column_span) for line in lines]
         return lines
@@ -152,32 +151,32 @@ def strip(grid: Grid, row: int, start: int, width: int) -> Strip:
     """Some cells of a row, as runs of one style; blank beyond the grid."""
     if row >= grid.height or start >= grid.width:
         return Strip([Segment(" " * width, style(0))], width)
-    chars, inks = grid.chars[row, start : start + width], grid.inks[row, start : start + width]
-    inks = carried(chars, inks)
-    edges = [0, *(np.flatnonzero(inks[1:] != inks[:-1]) + 1).tolist(), len(inks)]
-    text, tones = decode(chars), inks.tolist()
-    runs = [
-        Segment(part, style(tones[first], blank=tones[first] >= Ink.HEAT and part.isspace()))
-        for first, last in pairwise(edges)
-        if (part := text[first:last])
+    text = decode(grid.chars[row, start : start + width])
+    edges, inks = runs(text, grid.inks[row, start : start + width].tolist())
+    parts = [
+        Segment(part := text[first:last], style(ink, ink >= _HEAT and part.isspace()))
+        for (first, last), ink in zip(pairwise(edges), inks, strict=True)
     ]
-    if len(inks) < width:
-        runs.append(Segment(" " * (width - len(inks)), style(0)))
-    return Strip(runs, width)
+    if len(text) < width:
+        parts.append(Segment(" " * (width - len(text)), style(0)))
+    return Strip(parts, width)
 
 
-_PLAIN = np.array(
-    [not Ink.CURSOR <= ink <= Ink.CURSOR_DIM and ink < Ink.HEAT for ink in range(256)]
-)
+_HEAT = int(Ink.HEAT)
+_PLAIN = [not Ink.CURSOR <= ink <= Ink.CURSOR_DIM and ink < Ink.HEAT for ink in range(256)]
 """Which inks have the plain background."""
 
 
-def carried(chars: npt.NDArray[np.uint32], inks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The inks, with a blank in that of the character before it where both have the plain
-    background: it looks the same, and a row has half as many runs to send."""
-    plain = _PLAIN[inks]
-    blank = plain & (chars == 32)
-    if not blank.any():
-        return inks
-    last = np.maximum.accumulate(np.where(blank, 0, np.arange(len(inks))))
-    return np.where(blank & plain[last], inks[last], inks)
+def runs(text: str, inks: list[int]) -> tuple[list[int], list[int]]:
+    """Where a run of one ink begins (and at last, where all end), and those inks. A blank takes the
+    ink of the run before it where both have the plain background: it looks the same, and a row has
+    half as many runs to send. A loop, because a tile's row is shorter than numpy is worth."""
+    edges, found, now = [], [], -1
+    for at, (char, ink) in enumerate(zip(text, inks, strict=True)):
+        if ink == now or (char == " " and now >= 0 and _PLAIN[ink] and _PLAIN[now]):
+            continue
+        edges.append(at)
+        found.append(ink)
+        now = ink
+    edges.append(len(inks))
+    return edges, found

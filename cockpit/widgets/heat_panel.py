@@ -117,8 +117,10 @@ class HeatPanel(Canvas):
 
     def show_reading(self, part: float) -> None:
         """Say that the journal is being looked through, 0 to 1."""
-        self._reading = f"reading the journal, {part:.0%}"
-        self.redraw()
+        text = f"reading the journal, {part:.0%}"
+        if text != self._reading:
+            self._reading = text
+            self.redraw()
 
     @property
     def heat(self) -> Heat | None:
