@@ -48,7 +48,7 @@ class Past(NamedTuple):
 class HeatPanel(Canvas):
     """Layers × experts, or one layer through time. Subclasses move the pointer."""
 
-    TILES = 12
+    TILES = 10
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
