@@ -175,11 +175,19 @@ class HeatPanel(Canvas):
         return grid
 
     def _foot(self, heat: Heat, width: int, height: int) -> int:
-        """Rows below the map: more of them while it has the focus, unless they cost map."""
+        """Rows below the map: more of them while it has the focus, but fewer where they would have
+        it folded more: first the legend goes, then (in a layer, whose axis tells it) the time."""
         if not self.has_focus or height < 9:
             return 1
-        fits = layout(*heat.shape, width, height).rows + HEAD + FOOT <= height
-        return FOOT if self.alone or fits or self.layer_open else 1
+
+        def folds(foot: int) -> int:
+            if self.layer_open:
+                return fold_of(heat.shape[1], height, foot, self.zoom)
+            plan = layout(*heat.shape, width, height, foot, self.zoom)
+            return plan.fold_rows * plan.fold_columns
+
+        least = 1 if self.layer_open or not self.alone else 2
+        return next(foot for foot in range(FOOT, 0, -1) if folds(foot) == folds(least))
 
     def _draw_map(self, heat: Heat, plan: Layout, width: int, height: int) -> Grid:
         alarmed = self.alarmed(heat)
@@ -212,6 +220,7 @@ class HeatPanel(Canvas):
     def _draw_foot(self, grid: Grid, heat: Heat, row: int, foot: int) -> None:
         if foot == FOOT or not self.has_focus:
             legend(grid, row, heat)
+            row += 1
         if self.has_focus:
             layer, expert = heat.layers[self.pointer[0]], self.pointer[1]
             raised = [
@@ -220,12 +229,11 @@ class HeatPanel(Canvas):
                 for flag in self._flags.get(where, ())
                 if self.past is None
             ]
-            at = row + (foot == FOOT)
-            detail(grid, at, heat, self._source(), self.pointer, raised)
-        self.time_row = row + 2 if foot == FOOT else -1
-        if foot == FOOT:
+            detail(grid, row, heat, self._source(), self.pointer, raised)
+        self.time_row = row + 1 if foot > 1 else -1
+        if foot > 1:
             newest = Moment(heat.step, heat.step, live=True)
-            timeline(grid, row + 2, self.past.moment if self.past else newest, self._reading)
+            timeline(grid, row + 1, self.past.moment if self.past else newest, self._reading)
 
 
 def kind_of(source: Load | Movement) -> Kind:

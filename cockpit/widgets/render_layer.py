@@ -117,7 +117,14 @@ def _title(grid: Grid, view: LayerView) -> None:
         notes.append(f"every {view.history.stride:,}th window")
     if view.history is not None and view.history.ready < 1:
         notes.append(f"reading {view.history.ready:.0%}")
-    title(grid, f"layer {layer}: {what} · experts ↓ steps →{folds}", value, ", ".join(notes))
+    note = ", ".join(notes)
+    room = grid.width - len(value) - len(note) - 4
+    headings = (
+        f"layer {layer}: {what} · experts ↓ steps →{folds}",
+        f"layer {layer}: {what}{folds}",
+    )
+    heading = next((text for text in headings if len(text) <= room), f"layer {layer}{folds}")
+    title(grid, heading, value if len(heading) <= room else "", note)
 
 
 def over_time(history: LayerHistory, columns: int, mean: bool, fold: int) -> Grid:

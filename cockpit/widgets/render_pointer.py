@@ -16,8 +16,8 @@ from cockpit.widgets.render_heatmap import GLYPHS
 from cockpit.widgets.units import clock, number
 
 Piece: TypeAlias = tuple[str, int]
-LIVE_KEYS = "[ back  enter layer  n next mark  u movement  z zoom"
-PAST_KEYS = "[ ] one  { } many  end live  enter layer"
+LIVE_KEYS = "[ back  enter layer  n marks  u movement  z zoom"
+PAST_KEYS = "[ ] one  { } many  end live"
 _WAYS = {1: (RISING, "rising"), -1: (FALLING, "falling"), 0: (STEADY, "steady")}
 _ALARM_INKS = {"note": Ink.BUSY, "warning": Ink.WARN, "critical": Ink.BAD}
 
@@ -68,6 +68,8 @@ def _share(heat: Heat, layer: int, expert: int) -> list[Piece]:
             (moved, Ink.STRONG), (f"{share:.2f}× the median{glyph}  ", _ink(mark)),
             (f"{got:,} tokens  ", Ink.TEXT),
         ]  # fmt: skip
+    if mark == Mark.DEAD:
+        return [(f"0 of {int(heat.got[layer].sum()):,} tokens{glyph}  ", Ink.COLD_TEXT)]
     part = got / max(int(heat.got[layer].sum()), 1)
     return [
         (f"{share:.2f}× even{glyph}  ", _ink(mark)),
