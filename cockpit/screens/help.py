@@ -65,7 +65,7 @@ PANELS = (
                "the training state that lies off the device"),
     ("events", "launches, checkpoints, failures, answers to commands, warnings of the trainer"),
 )  # fmt: skip
-_SECTIONS = (("keys", KEYS), ("keys of the experts (2)", HEAT_KEYS), ("states", STATES),
+_SECTIONS = (("keys", KEYS), ("states", STATES), ("keys of the experts (2)", HEAT_KEYS),
              ("panels", PANELS))  # fmt: skip
 
 
