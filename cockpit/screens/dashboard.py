@@ -15,6 +15,7 @@ from textual.timer import Timer
 from cockpit.runs import Run
 from cockpit.screens.arrange import PANELS, Box, arrange
 from cockpit.screens.commanding import Commanding
+from cockpit.screens.experts import ExpertHistory
 from cockpit.screens.feed import Link
 from cockpit.screens.picture import TICKING
 from cockpit.widgets.canvas import Canvas
@@ -22,7 +23,7 @@ from cockpit.widgets.chart import MetricChart
 from cockpit.widgets.grid import Ink
 from cockpit.widgets.heatmap import ExpertHeatmap
 from cockpit.widgets.panels import EventList, KeyFooter, MemoryPanel, RunHeader
-from trainer.contract.messages import Entry, Experts
+from trainer.contract.messages import Alarm, Entry, Experts, Launch, Updates
 
 DATA_EVERY = 0.5
 """Seconds between two drawings of data; keys and answers are drawn at once."""
@@ -31,11 +32,14 @@ KEYS = (
     ("d", "detach"), ("a", "alarms"), ("1-5", "panels"), ("?", "help"), ("v", "knobs"),
     ("w", "controls"), ("^p", "commands"),
 )  # fmt: skip
+_ON_THE_MAP = (Experts, Updates, Alarm, Launch)
+"""What the expert heatmap shows comes with these."""
 
 
 class Dashboard(Commanding):
     """Header, loss, experts, memory, events, keys."""
 
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(n), f"panel('{name}')", show=False) for n, name in enumerate(PANELS, 1)),
         Binding("escape", "panel('')", show=False),
@@ -53,6 +57,9 @@ class Dashboard(Commanding):
         self._header, self._memory = RunHeader(id="header"), MemoryPanel(id="memory")
         self._experts, self._events = ExpertHeatmap(id="experts"), EventList(id="events")
         self._footer = KeyFooter(KEYS, id="footer")
+        self._history = ExpertHistory(
+            run.journal, self._experts, lambda: self.picture.state.steps, self.run_worker
+        )
         self._alone: str | None = None
         self._drawn = 0.0
         self._due: Timer | None = None
@@ -91,7 +98,7 @@ class Dashboard(Commanding):
     # --- data ----------------------------------------------------------------------------
 
     def _changed(self, entries: list[Entry]) -> None:
-        self._counts_changed |= any(isinstance(entry, Experts) for entry in entries)
+        self._counts_changed |= any(isinstance(entry, _ON_THE_MAP) for entry in entries)
         if self._orders.take(entries):
             self._show_status()
         self._hear(entries, time.time())
@@ -135,10 +142,16 @@ class Dashboard(Commanding):
         experts = self._experts
         if self._counts_changed or experts.shape is None:
             self._counts_changed = False
-            experts.show(self.picture.load(), awaits)
+            picture = self.picture
+            experts.show(picture.load(), awaits, picture.movement(), picture.flags())
+            self._history.grew()
         if experts.shape != self._heat_shape:
             self._heat_shape = experts.shape
             self._arrange()
+
+    def on_expert_heatmap_changed(self, event: ExpertHeatmap.Changed) -> None:
+        """The heatmap wants something of the past."""
+        self._history.ask(event.scrub)
 
     def _show_status(self) -> None:
         self._footer.show(self._orders.line)
@@ -159,7 +172,9 @@ class Dashboard(Commanding):
     def action_panel(self, name: str) -> None:
         """One panel alone over the screen; the same again, or none, brings all back."""
         self._alone = name if name and name != self._alone else None
+        self._experts.alone = self._alone == "experts"
         self._arrange()
+        self.set_focus(self._experts if self._experts.alone else None)
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""

@@ -30,6 +30,18 @@ KEYS = (
     ("?", "this page; any of ? q esc leaves it"),
     ("ctrl+p", "all commands by name"),
 )  # fmt: skip
+HEAT_KEYS = (
+    ("← ↑ ↓ →", "the pointer: below the map stand that expert's tokens, share, trend and alarms"),
+    ("n  N", "the next expert (the one before) with an alarm; without alarms: with a mark"),
+    ("enter", "that layer: experts over time at the left, their shares at the right; again: back"),
+    ("[ ]", "back and on through the run, window by window; { } by a twentieth; home: its start; "
+            "end: live again. In a layer also ← →"),
+    ("u", "how far each expert's weights moved, or its share of the tokens"),
+    ("z", "one cell for each expert, with figures, scrolled; or all of them at once, folded"),
+    ("mouse", "click: the pointer, and once more: that layer; a layer's name: the same; on the "
+              "line of time: that moment. Wheel: the pointer, or time"),
+    ("esc", "out of the layer, out of the past, out of the panel"),
+)  # fmt: skip
 STATES = (
     ("starting", "the processes are being started"),
     ("loading", "they load the model and the data"),
@@ -48,9 +60,11 @@ PANELS = (
     ("loss", "every step's loss as a band from lowest to highest (blue), and a smoothed line. ↻ on "
              "the axis: a later attempt went on from there"),
     ("experts", "tokens that each expert of a layer got, relative to an even share: 1.0 is even. "
-                "Blue: fewer, red: more. ✕ got none, ▽ less than half, ▲ more than 3.2 times. "
-                "Counts are exact; where a map is folded, a cell shows the most uneven of its "
-                "experts"),
+                "Blue: fewer, red: more. ✕ got none, ▽ less than half, ▲ more than 3.2 times, "
+                "! has an alarm. Counts are exact; where a map is folded, a cell shows the most "
+                "uneven of its experts, first of all one with an alarm. Movement (u): how far an "
+                "expert's trained weights moved, relative to the median; Ø got tokens and yet did "
+                "not move, · has nothing to train"),
     ("memory", "per rank: what its device holds (on CPU: its resident memory), the host's RAM, and "
                "the training state that lies off the device"),
     ("alarms", "the worst is on the first line. i note, ! warning, !! critical. An expert: below "
@@ -58,6 +72,8 @@ PANELS = (
                "configuration); a loss that is not finite"),
     ("events", "launches, checkpoints, failures, answers to commands, warnings of the trainer"),
 )  # fmt: skip
+_SECTIONS = (("keys", KEYS), ("states", STATES), ("keys of the experts (2)", HEAT_KEYS),
+             ("panels", PANELS))  # fmt: skip
 
 
 class Page(Canvas):
@@ -85,7 +101,7 @@ def page(width: int) -> Grid:
     """All of the help for a width."""
     grid = Grid(width, 200)
     row = 0
-    for heading, pairs in (("keys", KEYS), ("states", STATES), ("panels", PANELS)):
+    for heading, pairs in _SECTIONS:
         head = Grid(width, 1)
         title(head, heading)
         grid.paste(row, 0, head)

@@ -6,45 +6,40 @@ from collections import deque
 from collections.abc import Iterable
 from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
-
+from cockpit import loads
 from cockpit.index.read import StepBlock
+from cockpit.loads import Load, Movement, Window
 from cockpit.runs import Run
 from cockpit.screens.story import event_of, failure_text
 from cockpit.series import Series
 from cockpit.state import RunState
+from cockpit.widgets.heat_scale import Flag
 from cockpit.widgets.render_alarms import Shown, badge, ordered
 from cockpit.widgets.render_events import Event, Tone
 from cockpit.widgets.render_header import Header
-from cockpit.widgets.render_heatmap import Load
 from cockpit.widgets.units import clock, span
 from trainer.contract import messages
-from trainer.contract.messages import Entry, Experts, Step
+from trainer.contract.messages import Entry, Experts, Step, Updates
 
 EVENTS = 2000
 THIN = 512
 """In a batch longer than this only the newest figures of each kind go through the state."""
-ENOUGH = 256
-"""Tokens that an expert should have got, were routing even, before a share means much."""
-MOST_WINDOWS = 64
 TICKING = ("starting", "loading", "restarting")
 """States in which time is all there is to show."""
 
 
-class _Window:
-    """One `experts` entry; its counts become an array only if they are looked at."""
+class _Counted:
+    """One `experts` entry; it becomes arrays, which are smaller, once it is looked at."""
 
     def __init__(self, entry: Experts) -> None:
-        self.entry = entry
+        self._entry: Experts | None = entry
 
     @cached_property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """[L, E]; [0, 0] where the rows are no rectangle."""
-        try:
-            return np.asarray(self.entry.counts, np.int64).reshape(len(self.entry.layers), -1)
-        except ValueError:
-            return np.zeros((0, 0), np.int64)
+    def window(self) -> Window:
+        """The arrays."""
+        assert self._entry is not None
+        window, self._entry = loads.window_of(self._entry), None
+        return window
 
 
 class Picture:
@@ -55,7 +50,8 @@ class Picture:
         self.state = RunState()
         self.series = Series()
         self.events: deque[Event] = deque(maxlen=EVENTS)
-        self._windows: deque[_Window] = deque(maxlen=MOST_WINDOWS)
+        self._windows: deque[_Counted] = deque(maxlen=loads.MOST_WINDOWS)
+        self._updates: deque[Updates] = deque(maxlen=loads.TRAIL)
         self._failure: messages.Failure | None = None
 
     def begin(self, blocks: Iterable[StepBlock], entries: list[Entry]) -> None:
@@ -100,30 +96,33 @@ class Picture:
             if isinstance(entry, Step):
                 steps.append(entry)
             elif isinstance(entry, Experts):
-                self._windows.append(_Window(entry))
+                self._windows.append(_Counted(entry))
+            elif isinstance(entry, Updates):
+                self._updates.append(entry)
             elif isinstance(entry, messages.Hello) and entry.attempt > 1:
                 self.series.extend(steps)
                 steps = []
                 self.series.rewind(entry.step)
                 self._windows.clear()
+                self._updates.clear()
         self.series.extend(steps)
 
     def load(self) -> Load | None:
         """The newest expert counts, summed over as many windows as it takes for them to mean
         something; None while there are none."""
-        if not self._windows:
-            return None
-        newest = self._windows[-1]
-        counts = np.zeros_like(newest.counts)
-        steps = tokens = 0
-        for window in reversed(self._windows):
-            if window.counts.shape != counts.shape:
-                break
-            counts = counts + window.counts
-            steps, tokens = steps + window.entry.steps, tokens + window.entry.tokens
-            if tokens >= ENOUGH * counts.shape[1]:
-                break
-        return Load(newest.entry.layers, counts, steps, tokens)
+        return loads.gather(counted.window for counted in reversed(self._windows))
+
+    def movement(self) -> Movement | None:
+        """The newest update norms; None while there are none."""
+        return loads.movement_of(self._updates[-1], self._updates) if self._updates else None
+
+    def flags(self) -> dict[tuple[int | None, int | None], list[Flag]]:
+        """The alarms that are raised, by decoder layer and expert."""
+        found: dict[tuple[int | None, int | None], list[Flag]] = {}
+        for (rule, layer, expert), alarm in self.state.alarms.raised.items():
+            flag = Flag(rule, alarm.severity, alarm.since or alarm.time or None)
+            found.setdefault((layer, expert), []).append(flag)
+        return found
 
     def alarms(self) -> list[Shown]:
         """The alarms that are raised, the worst first."""
@@ -199,5 +198,5 @@ def _thinned(entries: list[Entry]) -> list[Entry]:
     if len(entries) <= THIN:
         return entries
     last = len(entries) - THIN // 2
-    kinds = (Step, messages.Memory, messages.System, Experts)
+    kinds = (Step, messages.Memory, messages.System, Experts, Updates)
     return [e for n, e in enumerate(entries) if n >= last or not isinstance(e, kinds)]

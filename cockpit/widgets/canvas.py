@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,12 +38,45 @@ class Tile(_Quiet):
     DEFAULT_CSS = "Tile { width: 1fr; height: 100%; }"
     ALLOW_SELECT = False
 
-    def render_line(self, y: int) -> Strip:
-        """The cells of one row."""
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: dict[int, Strip] = {}
+
+    def refresh(
+        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
+    ) -> Self:
+        """Have rows made anew; all of them without regions, as when colours change."""
+        if regions:
+            for region in regions:
+                for y in region.line_range:
+                    self._rows.pop(y, None)
+        else:
+            self._rows.clear()
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def on_resize(self) -> None:
+        """Rows of another width."""
+        self._rows.clear()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows that are asked for. A tile has no border, padding or opacity, which Textual
+        would see to at several times the price of the rows themselves."""
         canvas = self.parent
         assert isinstance(canvas, Canvas)
-        start = self.region.x - canvas.content_region.x
-        return strip(canvas.grid, y, start, self.size.width)
+        width, start = self.size.width, self.region.x - canvas.content_region.x
+        rows = self._rows
+        for y in crop.line_range:
+            if y not in rows:
+                rows[y] = self._filtered(strip(canvas.grid, y, start, width))
+        lines = [rows[y] for y in crop.line_range]
+        if crop.column_span != (0, width):
+            lines = [line.crop(*crop.column_span) for line in lines]
+        return lines
+
+    def _filtered(self, line: Strip) -> Strip:
+        for line_filter in self.get_line_filters():
+            line = line.apply_filter(line_filter, self.background_colors[1])
+        return line
 
     def repaint(self, changed: npt.NDArray[np.bool_]) -> None:
         """Send rows again up to their last changed cell; changed is [H, width of the tile]."""
@@ -113,24 +147,36 @@ class Canvas(_Quiet):
         self.redraw()
 
 
-def _carried(chars: npt.NDArray[np.uint32], inks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The inks, with a blank in that of the character before it where both have the plain
-    background: it looks the same, and a row has half as many runs to send."""
-    plain = (inks < Ink.CURSOR) | ((inks > Ink.CURSOR_DIM) & (inks < Ink.HEAT))
-    blank = plain & (chars == 32)
-    last = np.maximum.accumulate(np.where(blank, 0, np.arange(len(inks))))
-    return np.where(blank & plain[last], inks[last], inks)
-
-
 def strip(grid: Grid, row: int, start: int, width: int) -> Strip:
     """Some cells of a row, as runs of one style; blank beyond the grid."""
     if row >= grid.height or start >= grid.width:
         return Strip([Segment(" " * width, style(0))], width)
-    chars, inks = grid.chars[row, start : start + width], grid.inks[row, start : start + width]
-    text = decode(chars)
-    inks = _carried(chars, inks)
-    edges = [0, *(np.flatnonzero(inks[1:] != inks[:-1]) + 1).tolist(), len(inks)]
-    runs = [Segment(text[first:last], style(int(inks[first]))) for first, last in pairwise(edges)]
-    if len(inks) < width:
-        runs.append(Segment(" " * (width - len(inks)), style(0)))
-    return Strip(runs, width)
+    text = decode(grid.chars[row, start : start + width])
+    edges, inks = runs(text, grid.inks[row, start : start + width].tolist())
+    parts = [
+        Segment(part := text[first:last], style(ink, ink >= _HEAT and part.isspace()))
+        for (first, last), ink in zip(pairwise(edges), inks, strict=True)
+    ]
+    if len(text) < width:
+        parts.append(Segment(" " * (width - len(text)), style(0)))
+    return Strip(parts, width)
+
+
+_HEAT = int(Ink.HEAT)
+_PLAIN = [not Ink.CURSOR <= ink <= Ink.CURSOR_DIM and ink < Ink.HEAT for ink in range(256)]
+"""Which inks have the plain background."""
+
+
+def runs(text: str, inks: list[int]) -> tuple[list[int], list[int]]:
+    """Where a run of one ink begins (and at last, where all end), and those inks. A blank takes the
+    ink of the run before it where both have the plain background: it looks the same, and a row has
+    half as many runs to send. A loop, because a tile's row is shorter than numpy is worth."""
+    edges, found, now = [], [], -1
+    for at, (char, ink) in enumerate(zip(text, inks, strict=True)):
+        if ink == now or (char == " " and now >= 0 and _PLAIN[ink] and _PLAIN[now]):
+            continue
+        edges.append(at)
+        found.append(ink)
+        now = ink
+    edges.append(len(inks))
+    return edges, found

@@ -30,6 +30,8 @@ class Ink(IntEnum):
     BAD = auto()
     KEY = auto()
     CURSOR = auto()
+    POINTER = auto()
+    STUCK = auto()
     CURSOR_DIM = auto()
     LINE = auto()
     BAND = auto()

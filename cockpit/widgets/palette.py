@@ -37,7 +37,17 @@ _PLAIN: dict[int, tuple[int, str]] = {
 _ON: dict[int, tuple[int, int, str]] = {
     Ink.CURSOR: (231, 24, "b"),
     Ink.CURSOR_DIM: (252, 24, ""),
+    Ink.POINTER: (16, 231, "b"),
+    Ink.STUCK: (16, 220, "b"),
 }
+# What marks a cell of a map besides its colour. Renderers write these; a terminal that lacks them
+# gets others where cells become text.
+DEAD, COLD, HOT, STUCK, ALARM, NOTHING = "✕", "▽", "▲", "Ø", "!", "·"
+RISING, FALLING, STEADY = "↗", "↘", "→"
+RISE = "▁▂▃▄▅▆▇█"
+"""A column's height in eighths."""
+RUN = "▏▎▍▌▋▊▉█"
+"""A bar's length in eighths."""
 # Blue under the uniform share, red over it, near the background where it is even. The ends differ
 # in lightness as well, so that the two sides can be told apart without seeing red.
 HEAT_COLOURS = (27, 33, 32, 31, 24, 23, 236, 237, 238, 239, 94, 130, 166, 202, 203, 217)
@@ -46,18 +56,22 @@ HEAT_LEVELS = len(HEAT_COLOURS)
 EVEN_LEVEL = 7
 
 
-def _heat(level: int) -> Style:
+def _heat(level: int, blank: bool) -> Style:
+    background = Color.from_ansi(HEAT_COLOURS[level])
+    if blank:
+        return Style(bgcolor=background)
     text = 16 if level >= _DARK_TEXT_FROM or level in (1, 2) else 231
     if 6 <= level <= 9:
         text = 250
-    return Style(color=Color.from_ansi(text), bgcolor=Color.from_ansi(HEAT_COLOURS[level]))
+    return Style(color=Color.from_ansi(text), bgcolor=background)
 
 
-@lru_cache(256)
-def style(ink: int) -> Style:
-    """The style of an ink."""
+@lru_cache(512)
+def style(ink: int, blank: bool = False) -> Style:
+    """The style of an ink. Where nothing but blanks is written in it (`blank`) it need not say the
+    text's colour, which is a third of what a cell of a map costs."""
     if ink >= Ink.HEAT:
-        return _heat(min(ink - Ink.HEAT, HEAT_LEVELS - 1))
+        return _heat(min(ink - Ink.HEAT, HEAT_LEVELS - 1), blank)
     if ink in _ON:
         fore, back, how = _ON[ink]
     else:

@@ -1,239 +1,198 @@
-"""The layer × expert heatmap: token shares in, grid out.
+"""The layer × expert heatmap: what is known of each expert in, grid out.
 
 Shapes: L layers, E experts; [R, C] the map as drawn, with either on either axis, maybe folded.
-A share is relative to the uniform one: 1.0 is what every expert gets if routing is even.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from cockpit.series import Floats
-from cockpit.widgets.grid import Grid, Ink, title
+from cockpit.widgets.grid import Grid, Ink, cells_of, title
+from cockpit.widgets.heat_layout import GUTTER, HEAD, Layout, place_of
+from cockpit.widgets.heat_scale import COLD, HOT, LEVELS, Heat, Levels, Mark, extreme
+from cockpit.widgets.palette import ALARM, DEAD, NOTHING, STUCK
+from cockpit.widgets.palette import COLD as COLD_MARK
+from cockpit.widgets.palette import HOT as HOT_MARK
 
-Levels = npt.NDArray[np.int64]
-LEVELS = 16
-PER_OCTAVE = 2.4
-"""Levels per doubling: the 16 reach from an eighth to eight times the uniform share."""
-HOT, COLD = 3.2, 0.5
-"""From where on an expert gets a glyph."""
-GUTTER = 4
-
-
-def shares(counts: npt.NDArray[Any]) -> Floats:
-    """Share of each expert relative to the uniform one [L, E] from token counts [L, E]; NaN in a
-    layer that saw no token."""
-    total = counts.sum(axis=1, keepdims=True).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(total > 0, counts * counts.shape[1] / total, np.nan)
-
-
-def levels(share: Floats, before: Levels | None = None) -> Levels:
-    """The colour level of each share, 0 to 15; −1 for NaN. A level moves only when the share has
-    left it by more than a quarter of a level, so that noise does not flicker."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        place = np.clip(np.log2(share) * PER_OCTAVE + (LEVELS - 1) / 2, -0.5, LEVELS - 0.5)
-    known = np.isfinite(place)
-    place = np.where(known, place, 0.0)
-    found = np.clip(np.floor(place + 0.5), 0, LEVELS - 1).astype(np.int64)
-    if before is not None and before.shape == found.shape:
-        near = (np.abs(place - before) <= 0.75) & (before >= 0)
-        found = np.where(near, before, found)
-    return np.where(known, found, -1)
-
-
-def steady(share: Floats, before: Floats | None = None) -> Floats:
-    """The shares as written, to one decimal, with the same quarter step of patience."""
-    found: Floats = np.round(share, 1)
-    if before is None or before.shape != found.shape:
-        return found
-    return np.where(np.abs(share - before) <= 0.075, before, found)
+GLYPHS: dict[int, str] = {
+    Mark.NONE: " ", Mark.COLD: COLD_MARK, Mark.HOT: HOT_MARK, Mark.DEAD: DEAD, Mark.STUCK: STUCK,
+    Mark.UNKNOWN: NOTHING,
+}  # fmt: skip
+MOST_WRITTEN = 999
+_GLYPH_CELLS = np.array([ord(GLYPHS[mark]) for mark in Mark], np.uint32)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How a map is laid out: layers down (else across), how many of each share a drawn row or
-    column, and how many terminal columns a cell has."""
+class Map:
+    """A heatmap to draw. picks [R, C] says which expert each cell shows; top and left are the first
+    row and column seen; pointer is a layer's index and an expert. alarmed is [L, E], told is
+    what the title says at the right."""
 
-    layers_down: bool
-    fold_rows: int
-    fold_columns: int
-    cell: int
-
-
-def layout(layers: int, experts: int, width: int, height: int) -> Layout:
-    """The layout that folds least in a panel; between equals layers go down."""
-    best: tuple[int, int, Layout] | None = None
-    for order, (rows, columns) in enumerate(((layers, experts), (experts, layers))):
-        room_rows, room_columns = max(height - 3, 1), max(width - GUTTER, 1)
-        fold_rows, fold_columns = -(-rows // room_rows), -(-columns // room_columns)
-        cell = min(room_columns // -(-columns // fold_columns), 7)
-        found = Layout(order == 0, fold_rows, fold_columns, cell)
-        key = (fold_rows * fold_columns, order, found)
-        if best is None or key[:2] < best[:2]:
-            best = key
-    assert best is not None
-    return best[2]
+    heat: Heat
+    plan: Layout
+    picks: Levels
+    alarmed: npt.NDArray[np.bool_]
+    top: int = 0
+    left: int = 0
+    pointer: tuple[int, int] | None = None
+    told: str = ""
 
 
-def needed_height(layers: int, experts: int, width: int, limit: int) -> int:
-    """Rows that the map fills, title, labels and legend included, if it may have up to limit."""
-    plan = layout(layers, experts, width, limit)
-    rows = layers if plan.layers_down else experts
-    return min(-(-rows // plan.fold_rows) + 3, limit)
-
-
-def folded(values: Floats, rows: int, columns: int) -> tuple[Floats, Levels]:
-    """[R, C] with the most uneven of every rows × columns values, and its flat index in them."""
-    height, width = -(-values.shape[0] // rows), -(-values.shape[1] // columns)
-    padded = np.full((height * rows, width * columns), np.nan)
-    padded[: values.shape[0], : values.shape[1]] = values
-    index = np.full(padded.shape, -1, np.int64)
-    index[: values.shape[0], : values.shape[1]] = np.arange(values.size).reshape(values.shape)
-
-    def grouped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return (
-            array.reshape(height, rows, width, columns)
-            .swapaxes(1, 2)
-            .reshape(height, width, rows * columns)
-        )
-
-    groups = grouped(padded)
-    with np.errstate(divide="ignore"):
-        uneven = np.nan_to_num(np.abs(np.log2(groups)), nan=-1.0, posinf=1e9)
-    pick = uneven.argmax(axis=2)[..., None]
-    return (
-        np.take_along_axis(groups, pick, 2)[..., 0],
-        np.take_along_axis(grouped(index), pick, 2)[..., 0],
-    )
-
-
-@dataclass(frozen=True)
-class Load:
-    """Tokens per layer and expert [L, E] over some steps; layers are the decoder's numbers."""
-
-    layers: list[int]
-    counts: npt.NDArray[np.int64]
-    steps: int
-    tokens: int
-
-
-@dataclass
-class Heat:
-    """All that a heatmap shows. share, level and written are [L, E]; layers are the decoder's
-    numbers of the L; steps and tokens say over how much was counted."""
-
-    share: Floats
-    level: Levels
-    written: Floats
-    layers: list[int]
-    steps: int
-    tokens: int
-
-
-def heatmap(width: int, height: int, heat: Heat) -> Grid:
-    """The map with title, labels and legend."""
+def heatmap(width: int, height: int, shown: Map) -> Grid:
+    """The map with title and labels; what lies below it is left blank."""
     grid = Grid(width, height)
-    plan = layout(heat.share.shape[0], heat.share.shape[1], width, height)
-    over = f"last {heat.steps:,} step{'s' * (heat.steps != 1)}"
-    if width >= 80:
-        over += f" · {heat.tokens:,} tokens a layer"
-    room = width - len(over) - 3
-    heading = next((text for text in _headings(plan) if len(text) <= room), "experts")
-    title(grid, heading, note=over)
-    turn = (lambda a: a) if plan.layers_down else np.transpose
-    share, index = folded(turn(heat.share), plan.fold_rows, plan.fold_columns)
-    level = turn(heat.level).ravel()[index]
-    written = turn(heat.written).ravel()[index]
-    _cells(grid, plan, share, np.where(index >= 0, level, -1), written)
-    _labels(grid, plan, share.shape, heat.layers)
-    _legend(grid, heat)
+    plan = shown.plan
+    note = shown.told or over(shown.heat, width)
+    room = width - len(note) - 3
+    headings = _headings(shown)
+    last = headings[-1] if not shown.told and len(headings[-1]) <= width else "experts"
+    heading = next((text for text in headings if len(text) <= room), last)
+    title(grid, heading, **({"value": note} if shown.told else {"note": note}))
+    seen = shown.picks[shown.top : shown.top + plan.rows, shown.left : shown.left + plan.columns]
+    body = cells(shown.heat, seen, shown.alarmed, plan.cell)
+    if shown.pointer is not None:
+        row, column = place_of(plan, *shown.pointer)
+        start = (column - shown.left) * plan.cell
+        body.inks[row - shown.top, start : start + plan.cell] = Ink.POINTER
+    grid.paste(HEAD, GUTTER, body)
+    _labels(grid, shown)
     return grid
 
 
-def _headings(plan: Layout) -> list[str]:
+def over(heat: Heat, width: int) -> str:
+    """Over how much was counted."""
+    text = f"last {heat.steps:,} step{'s' * (heat.steps != 1)}"
+    if width >= 80 and heat.kind == "experts":
+        text += f" · {heat.tokens:,} tokens a layer"
+    return text
+
+
+def _headings(shown: Map) -> list[str]:
     """What the map is, at length and shorter."""
+    plan = shown.plan
+    what = "share of tokens" if shown.heat.kind == "experts" else "movement of weights"
+    short = "experts" if shown.heat.kind == "experts" else "experts: movement"
     down, across = ("layers", "experts") if plan.layers_down else ("experts", "layers")
     axes = f"{down} ↓ {across} →"
+    rows, columns = shown.picks.shape
+    if rows > plan.rows or columns > plan.columns:
+        part = f"{shown.top + 1}–{shown.top + plan.rows} of {rows} × "
+        part += f"{shown.left + 1}–{shown.left + plan.columns} of {columns}"
+        return [f"experts: {what} · {axes}, {part}", f"{short} · {part}", short]
     if plan.fold_rows * plan.fold_columns == 1:
-        return [f"experts: share of tokens · {axes}", f"experts · {axes}"]
+        return [f"experts: {what} · {axes}", f"{short} · {axes}", short]
     folds = f"most uneven of {plan.fold_rows}×{plan.fold_columns}"
     return [
-        f"experts: share of tokens · {axes}, {folds}",
-        f"experts · {axes}, {folds}",
-        f"experts · {folds}",
+        f"experts: {what} · {axes}, {folds}",
+        f"{short} · {axes}, {folds}",
+        f"{short} · {folds}",
     ]
 
 
-def glyph(share: float) -> str:
-    """What marks a cell besides its colour."""
-    if share == 0:
-        return "✕"
-    return "▲" if share >= HOT else "▽" if share < COLD else " "
+def cells(heat: Heat, seen: Levels, alarmed: npt.NDArray[np.bool_], width: int) -> Grid:
+    """The cells of the experts in seen [R, C], each `width` columns: a mark, from 4 columns on also
+    the figure, and ! where an alarm is raised (in place of the mark if there is no room)."""
+    there = seen >= 0
+    pick = np.where(there, seen, 0)
+    mark = np.where(there, heat.mark.ravel()[pick], int(Mark.UNKNOWN))
+    level = np.where(there, heat.level.ravel()[pick], -1)
+    alarm = there & alarmed.ravel()[pick]
+    rows, columns = seen.shape
+    grid = Grid(columns * width, rows)
+    chars = grid.chars.reshape(rows, columns, width)
+    at = (width - 1) // 2 if width < 4 else figure_start(width) + 3
+    chars[:, :, at] = _GLYPH_CELLS[mark]
+    if width >= 4:
+        plain = (mark != Mark.DEAD) & (mark != Mark.STUCK) & (mark != Mark.UNKNOWN)
+        figures = _figures()[np.where(plain, figure_index(heat.written.ravel()[pick]), -1)]
+        chars[:, :, figure_start(width) : figure_start(width) + 3] = figures
+    sign = min(at + 1, width - 1)
+    chars[:, :, sign] = np.where(alarm, ord(ALARM), chars[:, :, sign])
+    ink = np.where(level >= 0, Ink.HEAT + level, int(Ink.FAINT))
+    ink = np.where(mark == Mark.STUCK, int(Ink.STUCK), ink)
+    grid.inks[:] = np.repeat(ink, width, axis=1)
+    return grid
 
 
-def _cells(grid: Grid, plan: Layout, share: Floats, level: Levels, written: Floats) -> None:
-    for row in range(min(share.shape[0], grid.height - 3)):
-        column = GUTTER
-        for value, tone, figure in zip(
-            share[row].tolist(), level[row].tolist(), written[row].tolist(), strict=True
-        ):
-            ink = Ink.HEAT + tone if tone >= 0 else Ink.FAINT
-            grid.put(row + 2, column, _cell(value, figure, tone, plan.cell), ink)
-            column += plan.cell
+def figure_start(width: int) -> int:
+    """Where the figure's three columns begin in a cell of at least 4."""
+    return max((width - 4) // 2, 0)
 
 
-def _cell(share: float, figure: float, tone: int, width: int) -> str:
-    if tone < 0:
-        return "·".center(width)
-    mark = glyph(share)
-    if width < 4 or share == 0:
-        return mark.center(width)
-    text = f"{figure:.1f}" if figure < 9.95 else f"{figure:.0f}"
-    return (f"{text}{mark}" if width >= 5 else text).center(width)
+def figure_index(written: npt.NDArray[np.float64]) -> Levels:
+    """Where a figure is in the table of them: tenths below 10, whole numbers from there on."""
+    value = np.clip(np.nan_to_num(written), 0, MOST_WRITTEN)
+    tenths = np.round(value * 10)
+    return np.where(tenths < 100, tenths, 90 + np.round(value)).astype(np.int64)
 
 
-def _labels(grid: Grid, plan: Layout, shape: tuple[int, ...], layers: list[int]) -> None:
+@lru_cache(1)
+def _figures() -> npt.NDArray[np.uint32]:
+    """`0.0` … `9.9`, ` 10` … `999`, and three blanks as the last [1091, 3]."""
+    texts = [f"{n / 10:.1f}" for n in range(100)]
+    texts += [f"{n:3d}" for n in range(10, MOST_WRITTEN + 1)] + ["   "]
+    return np.array([cells_of(text) for text in texts], np.uint32)
+
+
+def _labels(grid: Grid, shown: Map) -> None:
+    plan, layers = shown.plan, shown.heat.layers
+
     def name(index: int, layer: bool) -> str:
         return f"L{layers[index]}" if layer else f"e{index}"
 
-    for row in range(min(shape[0], grid.height - 3)):
+    at = place_of(plan, *shown.pointer) if shown.pointer is not None else (-1, -1)
+    for row in range(shown.top, min(shown.top + plan.rows, shown.picks.shape[0])):
         label = name(row * plan.fold_rows, plan.layers_down)
-        grid.put(row + 2, GUTTER - 1 - len(label), label, Ink.DIM)
+        ink = Ink.STRONG if row == at[0] else Ink.DIM
+        grid.put(HEAD + row - shown.top, GUTTER - 1 - len(label), label, ink)
     free = 0
-    for column in range(shape[1]):
+    last = min(shown.left + plan.columns, shown.picks.shape[1])
+    # The pointer's own label first, so that no other takes its place.
+    order = [at[1]] if shown.left <= at[1] < last else []
+    taken = (0, 0)
+    for column in [*order, *range(shown.left, last)]:
         label = name(column * plan.fold_columns, not plan.layers_down)
-        start = GUTTER + column * plan.cell + max((plan.cell - len(label)) // 2, 0)
-        if start >= free and start + len(label) <= grid.width:
+        start = GUTTER + (column - shown.left) * plan.cell + max((plan.cell - len(label)) // 2, 0)
+        start = min(start, grid.width - len(label)) if column == at[1] else start
+        end = start + len(label)
+        if column == at[1] and taken == (0, 0):
+            grid.put(1, start, label, Ink.STRONG)
+            taken = start - 1, end + 1
+        elif start >= free and end <= grid.width and not (start < taken[1] and end > taken[0]):
             free = grid.put(1, start, label, Ink.DIM) + 2
 
 
-def _legend(grid: Grid, heat: Heat) -> None:
-    row = grid.height - 1
+def legend(grid: Grid, row: int, heat: Heat) -> None:
+    """What colours and marks mean, in one row, and at its right the extremes."""
     gap = "  " if grid.width >= 60 else " "
     column = grid.put(row, GUTTER if grid.width >= 60 else 1, "⅛×", Ink.DIM)
     for level in range(LEVELS):
         column = grid.put(row, column, " ", Ink.HEAT + level)
     column = grid.put(row, column, f"8×{gap}", Ink.DIM)
-    for mark, text, ink in (
-        ("✕", "none", Ink.COLD_TEXT),
-        ("▽", f"<{COLD}", Ink.COLD_TEXT),
-        ("▲", f">{HOT}", Ink.HOT_TEXT),
-    ):
+    for mark, text, ink in _explained(heat):
         column = grid.put(row, column, mark, ink)
         column = grid.put(row, column, f"{text}{gap}", Ink.DIM)
-    text = "busiest " + extreme(heat, True) + " · idlest " + extreme(heat, False)
-    if np.isfinite(heat.share).any() and grid.width - len(text) > column:
+    text = next((text for text in _summary(heat) if grid.width - len(text) > column), "")
+    if text and np.isfinite(heat.share).any():
         grid.put_right(row, text, Ink.DIM)
 
 
-def extreme(heat: Heat, most: bool) -> str:
-    """The expert with the largest or smallest share: `L3 e7 2.1×`."""
-    values = np.nan_to_num(heat.share, nan=-1.0 if most else np.inf)
-    at = int(values.argmax() if most else values.argmin())
-    layer, expert = divmod(at, heat.share.shape[1])
-    return f"L{heat.layers[layer]} e{expert} {heat.written[layer, expert]:.1f}×"
+def _summary(heat: Heat) -> list[str]:
+    """What is most worth knowing of a map, at length and shorter."""
+    if heat.kind == "experts":
+        return [f"busiest {extreme(heat, True)} · idlest {extreme(heat, False)}"]
+    stuck, known = int((heat.mark == Mark.STUCK).sum()), int(np.isfinite(heat.share).sum())
+    if not stuck:
+        return ["relative to the median norm"]
+    return [f"{stuck:,} of {known:,} got tokens and did not move", f"{stuck:,} of {known:,} stuck"]
+
+
+def _explained(heat: Heat) -> list[tuple[str, str, int]]:
+    some = [(COLD_MARK, f"<{COLD}", Ink.COLD_TEXT), (HOT_MARK, f">{HOT}", Ink.HOT_TEXT)]
+    if heat.kind == "experts":
+        return [(DEAD, "none", Ink.COLD_TEXT), *some]
+    return [(STUCK, "stuck", Ink.STUCK), (DEAD, "idle", Ink.COLD_TEXT), (NOTHING, "not trained", 0)]

@@ -39,6 +39,7 @@ class Shape:
     seconds: float = 0.8
     start: float = 1_764_000_000.0
     tokens: int = 16_384
+    updates: bool = False
 
     @property
     def device(self) -> str:
@@ -89,7 +90,7 @@ class Writer:
             tokens=self.shape.tokens, seconds=seconds, split=split,
         )  # fmt: skip
 
-    def experts(self, n: int, steps: int) -> m.Entry:
+    def experts(self, n: int, steps: int) -> m.Experts:
         s = self.shape
         self.bias += self.random.normal(0, 0.01, self.bias.shape)
         logits = self.bias.copy()
@@ -106,6 +107,17 @@ class Writer:
             layers=list(range(s.layers)),
             counts=counts,
             tokens=s.tokens * steps,
+        )
+
+    def updates(self, n: int, counted: m.Experts) -> m.Entry:
+        """Norms near 1e-3; the first layer's expert 2 never moves, the last expert is frozen."""
+        norms = self.random.lognormal(math.log(1e-3), 0.2, self.bias.shape)
+        moved: list[list[float | None]] = np.where(np.array(counted.counts) > 0, norms, 0).tolist()
+        moved[0][min(2, self.shape.experts - 1)] = 0.0
+        for row in moved:
+            row[-1] = None
+        return m.Updates(
+            step=n, steps=counted.steps, layers=counted.layers, norms=moved, tokens=counted.counts
         )
 
     def memory(self, n: int) -> Iterator[m.Entry]:
@@ -189,7 +201,10 @@ def one_step(w: Writer, n: int) -> Iterator[m.Entry]:
     shape = w.shape
     yield w.stamp(w.step(n))
     if n % shape.samples == 0:
-        yield w.stamp(w.experts(n, shape.samples))
+        counted = w.experts(n, shape.samples)
+        yield w.stamp(counted)
+        if shape.updates:
+            yield w.stamp(w.updates(n, counted))
         for entry in w.memory(n):
             yield w.stamp(entry)
         yield w.stamp(w.system())
@@ -231,13 +246,14 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--samples", type=int, default=1, help="steps between samples")
     parser.add_argument("--every", type=int, default=25, help="steps between checkpoints")
+    parser.add_argument("--updates", action="store_true", help="with update norms of experts")
     parser.add_argument("--crash", action="store_true")
     parser.add_argument("--live", type=float, default=0.0, metavar="STEPS_PER_SECOND")
     options = parser.parse_args()
     layers, experts = map(int, options.shape.split("x"))
     shape = Shape(
         layers, experts, options.gpus or 2, options.gpus, options.steps, options.until,
-        options.crash, options.every, options.samples,
+        options.crash, options.every, options.samples, updates=options.updates,
     )  # fmt: skip
     if options.until:
         shape.start = time.time() - 60
