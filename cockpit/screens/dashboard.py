@@ -16,12 +16,12 @@ from textual.timer import Timer
 from cockpit.client import NoSupervisor, new_id
 from cockpit.runs import Run
 from cockpit.screens.arrange import PANELS, Box, arrange
+from cockpit.screens.chart_desk import ChartDesk
 from cockpit.screens.feed import Feed, Link
 from cockpit.screens.orders import Orders
 from cockpit.screens.picture import TICKING, Picture
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.chart import MetricChart
-from cockpit.widgets.grid import Ink
 from cockpit.widgets.heatmap import ExpertHeatmap
 from cockpit.widgets.panels import EventList, KeyFooter, MemoryPanel, RunHeader
 from trainer.contract.messages import AnyOrder, Entry, Experts, Pause, Resume, SaveCheckpoint, Stop
@@ -32,12 +32,15 @@ KEYS = (
     ("p", "pause/continue"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"),
     ("d", "detach"), ("1-5", "panels"), ("?", "help"), ("^p", "commands"),
 )  # fmt: skip
+_FIRST = {"extra": "gradient"}
+"""What gets the keys where a panel is several."""
 READONLY = "read only: opened with --readonly, so no commands from here"
 
 
 class Dashboard(Screen[None]):
     """Header, loss, experts, memory, events, keys."""
 
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause or continue"),
         Binding("c", "checkpoint", "Write a checkpoint"),
@@ -46,6 +49,8 @@ class Dashboard(Screen[None]):
         Binding("d,q", "app.detach", "Detach: the run goes on"),
         *(Binding(str(n), f"panel('{name}')", show=False) for n, name in enumerate(PANELS, 1)),
         Binding("escape", "panel('')", show=False),
+        Binding("slash", "choose('metric')", "Choose what the chart draws"),
+        Binding("o", "choose('runs')", "Compare with other runs"),
         Binding("pageup,k,up", "scroll_events(3)", show=False),
         Binding("pagedown,j,down", "scroll_events(-3)", show=False),
         Binding("end", "scroll_events(-100000)", show=False),
@@ -64,6 +69,7 @@ class Dashboard(Screen[None]):
         # Held here and not looked up: the last batch may come when the screen is being closed.
         self._header, self._memory = RunHeader(id="header"), MemoryPanel(id="memory")
         self._experts, self._events = ExpertHeatmap(id="experts"), EventList(id="events")
+        self._desk = ChartDesk(run, self.picture.source, self._soon)
         self._footer = KeyFooter(KEYS, id="footer")
         self._alone: str | None = None
         self._drawn = 0.0
@@ -74,11 +80,8 @@ class Dashboard(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """All panels; arrange() says which are seen, and where."""
-        second = (Ink.SECOND_BAND, Ink.SECOND)
         yield self._header
-        yield MetricChart("loss", "loss", id="loss")
-        yield MetricChart("grad_norm", "gradient norm", second, id="gradient")
-        yield MetricChart("tokens_per_second", "tokens/s", second, id="speed")
+        yield from self._desk.charts
         yield self._memory
         yield self._experts
         yield self._events
@@ -133,8 +136,7 @@ class Dashboard(Screen[None]):
         now, picture, state = time.time(), self.picture, self.picture.state
         awaits = picture.awaits(now)
         self._header.show(picture.header(now, self._link.text if self._link else ""))
-        for chart in self.query(MetricChart):
-            chart.show(picture.series, state.steps, awaits)
+        self._desk.draw(awaits)
         self._draw_experts(awaits)
         self._memory.show(state.memory, state.system, state.hello)
         self._events.show(picture.events)
@@ -167,6 +169,22 @@ class Dashboard(Screen[None]):
         """One panel alone over the screen; the same again, or none, brings all back."""
         self._alone = name if name and name != self._alone else None
         self._arrange()
+        alone = self.query_one(f"#{_FIRST.get(name, name)}") if self._alone else None
+        self.set_focus(alone if alone is not None and alone.can_focus else None)
+
+    def on_metric_chart_enlarge(self, event: MetricChart.Enlarge) -> None:
+        """A chart alone over the screen, or back."""
+        name = event.chart.id or ""
+        self.action_panel(self._alone or (name if name in PANELS else "extra"))
+        self.set_focus(event.chart)
+
+    def on_metric_chart_choose(self, event: MetricChart.Choose) -> None:
+        """Another metric, or other runs."""
+        self._desk.choose(self, event.chart, event.what)
+
+    def action_choose(self, what: str) -> None:
+        """The same by a key, with no chart chosen: for the first."""
+        self._desk.choose(self, self._desk.charts[0], what)
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""

@@ -9,9 +9,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from cockpit.figures import Figures
 from cockpit.runs import Run
 from cockpit.screens.story import event_of, failure_text
 from cockpit.series import Series
+from cockpit.source import Source
 from cockpit.state import RunState
 from cockpit.widgets.render_events import Event, Tone
 from cockpit.widgets.render_header import Header
@@ -52,6 +54,8 @@ class Picture:
         self._run, self._readonly = run, readonly
         self.state = RunState()
         self.series = Series()
+        self.figures = Figures()
+        self.source = Source(run.id, run.name, self.series, self.figures)
         self.events: deque[Event] = deque(maxlen=EVENTS)
         self._windows: deque[_Window] = deque(maxlen=MOST_WINDOWS)
         self._failure: messages.Failure | None = None
@@ -61,6 +65,7 @@ class Picture:
         known = self.state.seq
         fresh = [entry for entry in entries if not 0 < entry.seq <= known]
         self._figures(fresh)
+        self.figures.take(fresh)
         for entry in _thinned(fresh):
             self.state.apply(entry)
             if isinstance(entry, messages.Failure):
@@ -69,6 +74,7 @@ class Picture:
                 self._failure = None
             if (event := event_of(entry)) is not None:
                 self.events.append(event)
+        self.source.total = self.state.steps
         return fresh
 
     def _figures(self, entries: Iterable[Entry]) -> None:

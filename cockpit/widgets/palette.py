@@ -28,6 +28,16 @@ _PLAIN: dict[int, tuple[int, str]] = {
     Ink.BAND: (67, ""),
     Ink.SECOND: (150, ""),
     Ink.SECOND_BAND: (65, ""),
+    # Told apart without seeing red or green: neighbours differ in lightness too. Every curve also
+    # has a letter, every area a texture.
+    Ink.CURVE: (215, ""),
+    Ink.CURVE_1: (75, ""),
+    Ink.CURVE_2: (229, ""),
+    Ink.CURVE_3: (36, ""),
+    Ink.CURVE_4: (182, ""),
+    Ink.CURVE_5: (166, ""),
+    Ink.CURVE_6: (152, ""),
+    Ink.CURVE_7: (98, ""),
     Ink.TRACK: (237, ""),
     Ink.FILL: (74, ""),
     Ink.FILL_SOFT: (24, ""),
