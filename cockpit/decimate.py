@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -76,10 +76,7 @@ class Bands:
             first = int(np.clip(at, 0, columns))
         if first >= columns:
             return
-        wanted: npt.NDArray[Any] = edges[first:]
-        if x.dtype.kind == "i":  # else numpy would turn all of x into floats
-            wanted = np.ceil(wanted).astype(x.dtype)
-        index = np.searchsorted(x, wanted, "left")
+        index = places(x, edges[first:])
         self.last[first:] = index[1:] - 1
         self.count[first:] = np.diff(index)
         self.low[first:], self.high[first:], self.total[first:], self.good[first:] = _parts(
@@ -112,6 +109,16 @@ class Bands:
         )  # fmt: skip
 
 
+def places(
+    x: npt.NDArray[Any], values: npt.ArrayLike, side: Literal["left", "right"] = "left"
+) -> Any:
+    """np.searchsorted, without turning all of x into floats where it holds whole numbers."""
+    wanted = np.asarray(values)
+    if x.dtype.kind == "i" and wanted.dtype.kind == "f":
+        wanted = (np.ceil(wanted) if side == "left" else np.floor(wanted)).astype(x.dtype)
+    return np.searchsorted(x, wanted, side)
+
+
 def merged(each: Sequence[Bands]) -> Bands:
     """The bands of all points of several tracks over the same span."""
     first = each[0]
@@ -130,7 +137,7 @@ def _parts(y: npt.NDArray[Any], index: Whole) -> tuple[Floats, Floats, Floats, W
     filled = size > 0
     starts = index[:-1][filled]
     if len(starts):
-        used = y[: index[-1]]
+        used, starts = y[index[0] : index[-1]], starts - index[0]
         low[filled] = np.fmin.reduceat(used, starts)
         high[filled] = np.fmax.reduceat(used, starts)
         total[filled] = np.add.reduceat(used, starts, dtype=np.float64)

@@ -73,6 +73,20 @@ class Table:
         for first, last in zip([0, *breaks], [*breaks, len(rows)], strict=True):
             self._append(step[first:last], found[first:last])
 
+    def fill(self, older: Table) -> None:
+        """Put the rows of another table before those that are known, but for those of steps that
+        were done again."""
+        size = len(older)
+        if len(self):
+            size = int(np.searchsorted(older["step"], self["step"][0], "right"))
+        if size:
+            self._cuts.append(0)
+        for name, column in self._columns.items():
+            known = column.values.copy()
+            column.cut(0)
+            column.extend(older[name][:size])
+            column.extend(known)
+
     def _append(self, step: npt.NDArray[np.int64], rows: npt.NDArray[np.float64]) -> None:
         if len(self) and step[0] < self["step"][-1]:
             self.rewind(int(step[0]))
@@ -121,6 +135,16 @@ class Figures:
                 if values:
                     rows.setdefault(name, []).append((step, entry.time, *values))
         self._append(rows)
+
+    def fill(self, entries: Iterable[Entry]) -> None:
+        """Take in entries from before those that are known, in the order of the journal: all, or a
+        selection of them where there are many."""
+        older = Figures()
+        older.take(entries)
+        for name, table in older.tables.items():
+            self.tables.setdefault(name, Table(COLUMNS[name.partition("/")[0]])).fill(table)
+        self.hello = self.hello or older.hello
+        self.gpu_name = self.gpu_name or older.gpu_name
 
     def _system(self, entry: m.System, rows: dict[str, list[Row]]) -> None:
         for gpu in entry.gpus:

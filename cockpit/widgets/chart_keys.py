@@ -28,8 +28,8 @@ CLOSER = 0.6
 """How much of a window one step of a zoom keeps."""
 HINT = (
     ("←→", "crosshair"), ("↑↓", "zoom"), ("< >", "pan"), ("0", "all"), ("end", "newest"),
-    ("x", "x axis"), ("y", "log"), ("e", "smooth"), ("a", "range"), ("[ ]", "metric"),
-    ("/", "choose"), ("o", "compare"),
+    ("x", "axis"), ("y", "log"), ("e", "smooth"), ("[ ]", "metric"), ("/", "choose"),
+    ("o", "compare"), ("u", "range"),
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ class Navigated(Canvas, can_focus=True):
         Binding("x", "axis", "Chart: x axis by steps, tokens or time"),
         Binding("y", "log", "Chart: logarithmic or linear y axis"),
         Binding("e", "smooth", "Chart: more or less smoothing"),
-        Binding("a", "every", "Chart: y axis up to the first steps, or not"),
+        Binding("u", "every", "Chart: y axis up to the first steps, or not"),
         Binding("escape", "leave", show=False),
     ]
 

@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from cockpit.decimate import Bands, Trace, merged
+from cockpit.decimate import Bands, Trace, merged, places
 from cockpit.metrics import FEW, Line, Metric
 from cockpit.source import Axis, Source
 from cockpit.widgets.chart_view import SMOOTHING, View
@@ -86,7 +86,8 @@ class ChartModel:
         """Where the points of a metric's first line lie on an axis [N], from its origin."""
         lines = metric.among(source)
         track = lines[0].track if lines else source.series
-        return source.along(track, axis) - source.origin(axis)
+        origin = source.origin(axis)
+        return source.along(track, axis) - origin if origin else source.along(track, axis)
 
     def refit(self) -> None:
         """Let the y axis fit anew, as after a zoom."""
@@ -97,6 +98,8 @@ class ChartModel:
         several = len(sources) > 1
         for source, slot in zip(sources, slots(sources), strict=True):
             lines = metric.among(source)
+            if several and metric.kind == "lines" and lines and not lines[0].raw:
+                lines = lines[:1]  # what is beside a run's own figures would only be in the way
             if len(lines) > FEW and metric.kind == "lines":
                 label = f"{len(lines)} × {lines[0].label.rstrip(' 0123456789')}"
                 groups = [(label, lines)]
@@ -172,8 +175,7 @@ def _margins(x: npt.NDArray[Any], start: float, end: float, columns: int) -> tup
     """How many columns beside a window reach the next points, so that lines come in from them and
     go out to them; some at the least, and not endlessly many."""
     cell = (end - start) / columns
-    ends = np.ceil([start, end]).astype(x.dtype) if x.dtype.kind == "i" else [start, end]
-    first, last = np.searchsorted(x, ends).tolist()
+    first, last = places(x, [start, end]).tolist()
     left = (start - float(x[first - 1])) / cell if first else 0.0
     right = (float(x[last]) - end) / cell if last < len(x) else 0.0
     most = 8 * columns
@@ -203,9 +205,7 @@ def _where(source: Source, view: View) -> str:
     """The place of the crosshair on every axis."""
     series, axis = source.series, view.axis
     assert view.cursor is not None
-    at = int(
-        np.searchsorted(source.along(series, axis), view.cursor + source.origin(axis), "right")
-    )
+    at = int(places(source.along(series, axis), view.cursor + source.origin(axis), "right"))
     if not at:
         return "before the first step"
     step, time = int(series["step"][at - 1]), float(series["time"][at - 1])

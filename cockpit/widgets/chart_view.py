@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from cockpit.decimate import domain_end
+from cockpit.decimate import domain_end, places
 from cockpit.source import AXES, Axis
 
 Array = npt.NDArray[Any]
@@ -99,7 +98,7 @@ class View:
 
 def nearest(points: Array, place: float) -> float:
     """The point [N] (rising, N > 0) that is nearest to a place."""
-    after = int(np.searchsorted(points, place))
+    after = int(places(points, place))
     around = points[max(after - 1, 0) : after + 1]
     return float(min(around.tolist(), key=lambda point: abs(point - place)))
 
@@ -109,9 +108,9 @@ def stepped(points: Array, cursor: float, by: float) -> float:
     that direction, if there is one."""
     found = nearest(points, cursor + by)
     if by > 0 and found <= cursor:
-        rest = points[int(np.searchsorted(points, cursor, "right")) :]
+        rest = points[int(places(points, cursor, "right")) :]
         return float(rest[0]) if len(rest) else float(points[-1])
     if by < 0 and found >= cursor:
-        before = int(np.searchsorted(points, cursor, "left"))
+        before = int(places(points, cursor))
         return float(points[before - 1]) if before else float(points[0])
     return found

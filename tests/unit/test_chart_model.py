@@ -110,6 +110,13 @@ def test_runs_are_drawn_over_each_other_from_the_same_origin() -> None:
     assert chart.curves[1].band is None
 
 
+def test_beside_another_run_a_loss_is_without_its_evaluations() -> None:
+    long, short = source_of(Shape(steps=100), "long"), source_of(Shape(steps=40), "short")
+    assert labels(drawn("loss", None, long, short)) == ["long", "short"]
+    both = labels(drawn("memory", None, long, short))
+    assert both == ["long: rank 0", "long: rank 1", "short: rank 0", "short: rank 1"]
+
+
 def test_a_run_keeps_its_colour_whatever_is_beside_it() -> None:
     runs = [Source(name) for name in ("own", "b", "c", "d")]
     alone = slots([runs[0], runs[2]])[1]

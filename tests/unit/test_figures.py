@@ -124,6 +124,29 @@ def test_rows_for_earlier_steps_replace_what_came_after(
     np.testing.assert_array_equal(table["value"], np.array(expected, np.float32))
 
 
+def test_what_came_earlier_can_be_known_later() -> None:
+    journal = list(entries(Shape(steps=60, gpus=2)))
+    whole, late = Figures(), Figures()
+    whole.take(journal)
+    late.take(journal[len(journal) // 2 :])
+    epoch = late.tables["share"].epoch
+    late.fill(journal[: len(journal) // 2])
+    assert late.tables["share"].intact(epoch, 10) == 0
+    assert late.tables.keys() == whole.tables.keys()
+    for name in ("share", "balance", "eval", "memory/1"):
+        assert late.tables[name]["step"].tolist() == whole.tables[name]["step"].tolist()
+    assert (late.hello, late.gpu_name) == (whole.hello, whole.gpu_name)
+
+
+def test_of_what_came_earlier_steps_that_were_done_again_are_left_out() -> None:
+    older, known = Table(["value"]), Table(["value"])
+    older.extend([(n, 0.0, 1.0) for n in range(1, 8)])
+    known.extend([(n, 0.0, 2.0) for n in range(5, 9)])
+    known.fill(older)
+    assert known["step"].tolist() == [1, 2, 3, 4, 5, 5, 6, 7, 8]
+    assert known["value"].tolist() == [1, 1, 1, 1, 1, 2, 2, 2, 2]
+
+
 @given(st.lists(st.integers(0, 40), max_size=20), st.integers(1, 25), st.integers(1, 4))
 def test_tokens_so_far_beside_rows_of_any_step(at: list[int], size: int, batch: int) -> None:
     source, table = Source(), Table(["value"])
