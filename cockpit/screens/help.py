@@ -23,8 +23,23 @@ KEYS = (
              "terminal or losing the line does the same, and so does ctrl+c"),
     ("1 … 5", "loss, experts, memory, events, or gradient norm and speed alone; again: all"),
     ("↑ ↓", "look further back in the events; end: newest"),
+    ("/", "choose what the chart draws, by some letters of its name: any number of the journal"),
+    ("o", "lay other runs over this one; chosen again, one is taken away"),
+    ("tab", "the next chart gets the keys below; enter: alone over the screen, or back"),
     ("?", "this page; any of ? q esc leaves it"),
     ("ctrl+p", "all commands by name"),
+)  # fmt: skip
+CHART_KEYS = (
+    ("← →", "crosshair: the next point; with shift ten cells on; esc puts it away"),
+    ("↑ ↓", "zoom (also + −) around the crosshair, else the newest point"),
+    ("< >", "pan (also h l); home: the start; end: the newest, and go on with it; 0: all"),
+    ("x", "x axis: steps, tokens, time since the start; the same part stays in view"),
+    ("y", "logarithmic or linear y axis"),
+    ("e", "smoothing: 1, 4, 15 % of what is seen, none. A zoom shows more detail"),
+    ("u", "y axis up to the first steps of a long run, which are cut off otherwise"),
+    ("[ ]", "the metric before, the next"),
+    ("mouse", "point for the crosshair, click to leave it; wheel: zoom, with shift pan; drag: pan; "
+              "double click: all"),
 )  # fmt: skip
 STATES = (
     ("starting", "the processes are being started"),
@@ -41,8 +56,11 @@ STATES = (
     ("lost", "its processes are gone and left no word, as after a power cut; r goes on"),
 )
 PANELS = (
-    ("loss", "every step's loss as a band from lowest to highest (blue), and a smoothed line. ↻ on "
-             "the axis: a later attempt went on from there"),
+    ("charts", "every point counts: the band (blue) reaches from the lowest to the highest of a "
+               "column, the line in it is smoothed. Several runs, ranks or parts have a letter, "
+               "at the end of the line and above. ✕ at the top: a value that is no number. ↻ on "
+               "the axis: a later attempt went on from there. Under a crosshair: the smoothed "
+               "figure and the range, or the one point's value"),
     ("experts", "tokens that each expert of a layer got, relative to an even share: 1.0 is even. "
                 "Blue: fewer, red: more. ✕ got none, ▽ less than half, ▲ more than 3.2 times. "
                 "Counts are exact; where a map is folded, a cell shows the most uneven of its "
@@ -51,6 +69,8 @@ PANELS = (
                "the training state that lies off the device"),
     ("events", "launches, checkpoints, failures, answers to commands, warnings of the trainer"),
 )  # fmt: skip
+_SECTIONS = (("keys", KEYS), ("keys of a chart", CHART_KEYS), ("states", STATES),
+             ("panels", PANELS))  # fmt: skip
 
 
 class Page(Canvas):
@@ -78,7 +98,7 @@ def page(width: int) -> Grid:
     """All of the help for a width."""
     grid = Grid(width, 200)
     row = 0
-    for heading, pairs in (("keys", KEYS), ("states", STATES), ("panels", PANELS)):
+    for heading, pairs in _SECTIONS:
         head = Grid(width, 1)
         title(head, heading)
         grid.paste(row, 0, head)

@@ -14,6 +14,7 @@ from textual.message import Message
 from cockpit import metrics
 from cockpit.metrics import Metric
 from cockpit.source import Axis, Source
+from cockpit.widgets import palette
 from cockpit.widgets.chart_keys import HINT, Navigated
 from cockpit.widgets.chart_model import ChartModel, reach
 from cockpit.widgets.chart_view import View
@@ -83,7 +84,7 @@ class MetricChart(Navigated):
             text = f"no numbers of {self.metric.label} yet; / chooses another metric"
             return waiting(width, height, self.metric.label, text)
         shown.chosen = self.has_focus
-        return chart(width, height, shown)
+        return chart(width, height, shown, palette.CHARTS)
 
     # --- for keys and mouse --------------------------------------------------------------
 

@@ -6,25 +6,27 @@ braille character: 1, 2, 4, 64 down the left side, 8, 16, 32, 128 down the right
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
 """The bit of each dot [4, 2]."""
-TEXTURES = np.array([0xFF, 0x99, 0x55, 0xB8, 0x12, 0x63, 0x6D, 0x40], np.uint8)
+TEXTURES = np.array([0xFF, 0x95, 0x47, 0x2D, 0x11, 0xB8, 0xD2, 0x40], np.uint8)
 """The dots of an area: neighbours in a stack can be told apart without colour."""
 
 
 @dataclass(frozen=True)
 class Glyphs:
-    """cells: the character [256] of each pattern of dots; letters: whether areas are filled with
-    their curve's letter rather than a texture. The others: a line across at a labelled value, a
-    line down at the crosshair, one at a restart, a restart on the axis, and values that are no
-    numbers."""
+    """cells: the character [256] of each pattern of dots; band: those dots of a band that are
+    drawn, fewer where no colour tells it from the line in it; letters: whether areas are filled
+    with their curve's letter rather than a texture. The others: a line across at a labelled
+    value, a line down at the crosshair, one at a restart, a restart on the axis, and values that
+    are no numbers."""
 
     cells: npt.NDArray[np.uint32]
+    band: int
     letters: bool
     across: str
     cross: str
@@ -54,5 +56,6 @@ def _ascii() -> npt.NDArray[np.uint32]:
     return cells
 
 
-UNICODE = Glyphs(_braille(), False, "┈", "┊", "╎", "↻", "✕")
-ASCII = Glyphs(_ascii(), True, ".", "|", ":", "R", "x")
+UNICODE = Glyphs(_braille(), 0xFF, False, "┈", "┊", "╎", "↻", "✕")
+COLOURLESS = replace(UNICODE, band=0x95)
+ASCII = Glyphs(_ascii(), 0xD2, True, ".", "|", "!", "R", "x")

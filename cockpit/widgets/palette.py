@@ -9,8 +9,11 @@ from functools import lru_cache
 from rich.color import Color
 from rich.style import Style
 
+from cockpit.widgets.glyphs import UNICODE, Glyphs
 from cockpit.widgets.grid import Ink
 
+CHARTS: Glyphs = UNICODE
+"""What charts are drawn with; glyphs.COLOURLESS and glyphs.ASCII are for terminals with less."""
 BACKGROUND = 233
 _PLAIN: dict[int, tuple[int, str]] = {
     Ink.TEXT: (252, ""),

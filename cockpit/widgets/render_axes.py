@@ -46,7 +46,7 @@ class Scale:
         """The dot row of each value, from 0 at the top, those beyond the axis at its edge; −1 for
         NaN. On a logarithmic axis what is not above 0 lies below it."""
         if self.log:
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
                 place = np.log(self.top / np.maximum(values, 0.0)) / math.log(
                     self.top / self.bottom
                 )

@@ -103,7 +103,7 @@ def plot(
     bits = np.zeros((height, width), np.uint8)
     for curve in reversed(curves):
         if curve.band is not None:
-            band = between(curve.band, scale, rows)
+            band = between(curve.band, scale, rows) & np.uint8(glyphs.band)
             _over(bits, grid.inks, band, curve.inks[0])
     lines = np.zeros_like(bits)
     for curve in reversed(curves):

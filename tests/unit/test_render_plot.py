@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.decimate import Bands
-from cockpit.widgets.glyphs import ASCII, TEXTURES, UNICODE
+from cockpit.widgets.glyphs import ASCII, COLOURLESS, TEXTURES, UNICODE
 from cockpit.widgets.grid import Grid, Ink
 from cockpit.widgets.render_axes import Scale
 from cockpit.widgets.render_plot import (
@@ -220,6 +220,14 @@ def test_areas_bridge_columns_without_points_but_do_not_go_beyond_them() -> None
     assert tops[0].tolist()[1:4] == [1, 2, 3]
     assert tops[1].tolist()[1:4] == [2, 3, 4]
     assert np.isnan(tops[:, [0, 4]]).all()
+
+
+def test_without_colour_the_line_is_denser_than_its_band() -> None:
+    flat = np.zeros(4), np.full(4, 4.0)
+    line = np.full(4, 4.0), np.full(4, 4.0)
+    curve = Curve("", bands_of([[0.0, 4.0]] * 4), np.full(4, 4.0), line, flat)
+    drawn = plot(2, 2, [curve], Scale(0.0, 4.0, (0.0, 4.0)), COLOURLESS)
+    assert drawn.lines() == ["⠉⠉", "⢕⢕"]
 
 
 def lines(grid: Grid) -> str:
