@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual.screen import Screen
 
 from cockpit import metrics, runs
-from cockpit.runs import Run
+from cockpit.runs import Run, RunError
 from cockpit.screens.feed import Chunks
 from cockpit.screens.picture import Picture
 from cockpit.source import Source
@@ -36,11 +36,11 @@ class ChartDesk:
             MetricChart("grad_norm", _SECOND, id="gradient"),
             MetricChart("tokens_per_second", _SECOND, id="speed"),
         )
-        self._others: dict[str, _Other] = {}
+        self._others: dict[str, Picture] = {}
 
     def draw(self, waiting: str) -> None:
         """Bring those that are seen up to date."""
-        sources = [self._source, *(other.picture.source for other in self._others.values())]
+        sources = [self._source, *(picture.source for picture in self._others.values())]
         for chart in self.charts:
             chart.show(sources, waiting)
 
@@ -79,33 +79,24 @@ class ChartDesk:
 
     def _toggle(self, screen: Screen[None], run_id: str) -> None:
         if self._others.pop(run_id, None) is None and len(self._others) < MOST:
-            run = runs.find(self._run.path.parent, run_id)
-            self._others[run_id] = other = _Other(run)
-            screen.run_worker(self._follow(other))
+            try:
+                run = runs.find(self._run.path.parent, run_id)
+            except RunError:  # deleted while the list was shown
+                screen.app.bell()
+                return
+            self._others[run_id] = picture = Picture(run)
+            # What another run's journal holds may not close the screen of this one.
+            screen.run_worker(self._follow(run, picture), exit_on_error=False)
         self._changed()
 
-    async def _follow(self, other: _Other) -> None:
+    async def _follow(self, run: Run, picture: Picture) -> None:
         """Read another run's journal, and what it gains, for as long as it is compared."""
-        while self._others.get(other.run.id) is other:
-            news = False
-            while await asyncio.to_thread(other.read):
-                news = True
-            if news:
+        chunks = Chunks(run.journal)
+        while self._others.get(run.id) is picture:
+            # Read beside the screen's thread, taken in on it: what it draws must not change.
+            entries = await asyncio.to_thread(chunks.read)
+            if entries is None:
+                await asyncio.sleep(POLL)
+            else:
+                picture.apply(entries)
                 self._changed()
-            await asyncio.sleep(POLL)
-
-
-class _Other:
-    """A run beside the one that the screen is of."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.picture = run, Picture(run)
-        self._chunks = Chunks(run.journal)
-
-    def read(self) -> bool:
-        """Take in the next piece of its journal; whether there was one."""
-        entries = self._chunks.read()
-        if entries is None:
-            return False
-        self.picture.apply(entries)
-        return True

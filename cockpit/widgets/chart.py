@@ -96,6 +96,11 @@ class MetricChart(Navigated):
         """See Navigated."""
         return reach(self._sources, self.view.axis)
 
+    def least(self) -> float:
+        """See Navigated: the room of eight steps."""
+        source = self._sources[0]
+        return max(8 * source.end(self.view.axis) / max(len(source.series), 1), 1e-3)
+
     def on_other_axis(self, place: float, axis: Axis) -> float:
         """See Navigated."""
         source = self._sources[0]

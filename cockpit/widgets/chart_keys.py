@@ -71,6 +71,10 @@ class Navigated(Canvas, can_focus=True):
         """The newest point, and where the axis will end if that is known."""
         return 0.0, None
 
+    def least(self) -> float:
+        """How narrow the narrowest window is."""
+        return 8.0
+
     def on_other_axis(self, place: float, axis: Axis) -> float:
         """Where a place of this view lies on another axis."""
         return place
@@ -123,7 +127,10 @@ class Navigated(Canvas, can_focus=True):
 
     def action_zoom(self, times: int) -> None:
         """Closer, or for less than 0 farther away."""
-        self.look(self.view.zoomed(CLOSER**times, self._middle(), *self.reach()))
+        self._zoom(CLOSER**times, self._middle())
+
+    def _zoom(self, factor: float, around: float) -> None:
+        self.look(self.view.zoomed(factor, around, *self.reach(), self.least()))
 
     def action_pan(self, by: float) -> None:
         """Along the axis, by so many widths of what is seen."""
@@ -218,5 +225,4 @@ class Navigated(Canvas, can_focus=True):
         if event.shift or event.ctrl:
             self.look(self.view.panned(by, *self.reach()))
         else:
-            place = self._place(event.screen_x)
-            self.look(self.view.zoomed(factor, place, *self.reach()))
+            self._zoom(factor, self._place(event.screen_x))

@@ -19,7 +19,6 @@ SMOOTHING = (0.01, 0.04, 0.15, 0.0)
 _UNITS: dict[Axis, tuple[float, ...]] = {
     "step": (1.0,), "tokens": (1.0,), "time": (1.0, 60.0, 3600.0, 86400.0),
 }  # fmt: skip
-_LEAST: dict[Axis, float] = {"step": 8.0, "tokens": 8.0, "time": 2.0}
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,15 @@ class View:
         by = (end - start) / 4 * (int((newest - end) / ((end - start) / 4)) + 1)
         return replace(self, window=(start + by, end + by))
 
-    def zoomed(self, factor: float, around: float, newest: float, total: float | None) -> View:
-        """Closer for a factor below 1, around a place that stays where it is."""
+    def zoomed(
+        self, factor: float, around: float, newest: float, total: float | None, least: float = 8.0
+    ) -> View:
+        """Closer for a factor below 1, around a place that stays where it is, until the window is
+        only `least` wide."""
         whole = replace(self, window=None).span(newest, total)
         start, end = self.span(newest, total)
         around = min(max(around, start), end)
-        width = max((end - start) * factor, _LEAST[self.axis])
+        width = max((end - start) * factor, least)
         if width >= whole[1] - whole[0]:
             return replace(self, window=None, following=False)
         share = (around - start) / (end - start)

@@ -163,6 +163,19 @@ async def test_enter_enlarges_the_chart_with_the_keys(app: Cockpit) -> None:
         await until(pilot, lambda: loss(app).grid.height == height)
 
 
+async def test_a_zoom_ends_where_a_few_steps_are_seen_on_every_axis(app: Cockpit) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await pilot.press("1")
+        chart = loss(app)
+        for _ in range(3):
+            await pilot.press("x", *["up"] * 25)
+            start, end = chart.view.span(*chart.reach())
+            points = chart.points()
+            assert 5 <= ((points >= start) & (points < end)).sum() <= 12
+            await pilot.press("0")
+
+
 @pytest.mark.parametrize("size", [(80, 24), (40, 10), (20, 5), (200, 60)])
 async def test_every_key_at_every_size(tmp_path: Path, size: tuple[int, int]) -> None:
     run_directory(tmp_path, Shape(steps=20, gpus=2))

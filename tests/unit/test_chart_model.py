@@ -117,6 +117,12 @@ def test_beside_another_run_a_loss_is_without_its_evaluations() -> None:
     assert both == ["long: rank 0", "long: rank 1", "short: rank 0", "short: rank 1"]
 
 
+def test_a_run_that_made_no_step_yet_beside_one_that_did() -> None:
+    chart = drawn("loss", View(cursor=5.0), Source("new", "new"), source_of(Shape(steps=40), "old"))
+    assert labels(chart) == ["old"]
+    assert chart.where == "before the first step"
+
+
 def test_a_run_keeps_its_colour_whatever_is_beside_it() -> None:
     runs = [Source(name) for name in ("own", "b", "c", "d")]
     alone = slots([runs[0], runs[2]])[1]
