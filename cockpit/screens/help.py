@@ -23,13 +23,13 @@ KEYS = (
              "terminal or losing the line does the same, and so does ctrl+c"),
     ("1 … 5", "loss, experts, memory, events, or gradient norm and speed alone; again: all"),
     ("↑ ↓", "look further back in the events; end: newest"),
-    ("/", "choose what the chart draws, by some letters of its name: any number of the journal"),
-    ("o", "lay other runs over this one; chosen again, one is taken away"),
-    ("tab", "the next chart gets the keys below; enter: alone over the screen, or back"),
     ("?", "this page; any of ? q esc leaves it"),
     ("ctrl+p", "all commands by name"),
 )  # fmt: skip
 CHART_KEYS = (
+    ("/", "choose what the chart draws, by some letters of its name: any number of the journal"),
+    ("o", "lay other runs over this one; chosen again, one is taken away"),
+    ("tab", "the next panel gets these keys; enter: a chart alone over the screen, or back"),
     ("← →", "crosshair: the next point; with shift ten cells on; esc puts it away"),
     ("↑ ↓", "zoom (also + −) around the crosshair, else the newest point"),
     ("< >", "pan (also h l); home: the start; end: the newest, and go on with it; 0: all"),
@@ -69,8 +69,7 @@ PANELS = (
                "the training state that lies off the device"),
     ("events", "launches, checkpoints, failures, answers to commands, warnings of the trainer"),
 )  # fmt: skip
-_SECTIONS = (("keys", KEYS), ("keys of a chart", CHART_KEYS), ("states", STATES),
-             ("panels", PANELS))  # fmt: skip
+_SECTIONS = (("keys", KEYS), ("states", STATES), ("panels", PANELS), ("charts", CHART_KEYS))
 
 
 class Page(Canvas):
