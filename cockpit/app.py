@@ -111,7 +111,7 @@ class Cockpit(App[int]):
         from cockpit.screens.help import Help  # noqa: PLC0415 - seldom wanted
 
         if not isinstance(self.screen, Help):
-            self.push_screen(Help())
+            self.push_screen(Help(getattr(self.screen.focused, "TOPIC", "")))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: the described keys of the screen, and the app's."""

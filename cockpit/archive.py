@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cockpit import loads
+from cockpit.columns import Column
 from cockpit.loads import Kind, Load, Movement, Window
-from cockpit.series import Column
 from trainer.contract import messages
 from trainer.contract.messages import Experts, Updates
 

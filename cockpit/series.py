@@ -1,22 +1,20 @@
-"""The numbers of a run over its steps: columns that grow, rewind, and thin out for drawing.
+"""The numbers of a run over its steps: columns that grow, rewind, and are filled up.
 
-Shapes: N points so far, C columns of a drawing (two per terminal cell). x is the step, always
-rising. A value that is not a finite number is kept as NaN: it is a gap in a line, and counted.
+Shapes: N points so far. Steps always rise. A value that is not a finite number is kept as NaN: it
+is a gap in a line, and counted.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from cockpit.columns import STORED, Rows, Table, figure
-from cockpit.columns import Column as Column
+from cockpit.columns import STORED, Column, Rows, Table, figure
 from trainer.contract.messages import Step
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -194,129 +192,3 @@ def _sliced(stretches: list[_Stretch], start: int, end: int) -> list[_Stretch]:
             found.append(_Stretch(rows, low, high))
         at += last - first
     return found
-
-
-class Smooth:
-    """An exponential moving average of one metric, without the start's bias: the weight of a
-    value halves every half_life points. A gap keeps the average where it was."""
-
-    BLOCK = 512
-
-    def __init__(self, half_life: float) -> None:
-        self.half_life = max(half_life, 2.0)
-        # Sum and weight are kept at the starts of blocks alone: a million points take 4 MB.
-        self._sum, self._weight, self._mean = Column(), Column(), Column(np.float32)
-        self._epoch = 0
-
-    @property
-    def values(self) -> npt.NDArray[Any]:
-        """The average at each point [N]; NaN before the first number."""
-        return self._mean.values
-
-    def follow(self, series: Series, name: str) -> int:
-        """Catch up with the series; returns how many of the points known before still hold."""
-        intact = series.intact(self._epoch, len(self._mean))
-        self._epoch = series.epoch
-        block = intact // self.BLOCK
-        self._sum.cut(block + 1)
-        self._weight.cut(block + 1)
-        self._mean.cut(block * self.BLOCK)
-        if not len(self._sum):
-            self._sum.extend([0.0])
-            self._weight.extend([0.0])
-        values = series[name]
-        for start in range(block * self.BLOCK, len(values), self.BLOCK):
-            self._extend(values[start : start + self.BLOCK].astype(np.float64))
-        return intact
-
-    def _extend(self, values: Floats) -> None:
-        """s[i] = a·s[i-1] + v[i] over a block, as one cumulative sum of v[i]·a⁻ⁱ. A block is short
-        enough for a⁻ⁱ to stay below 2²⁵⁶ at the shortest half life."""
-        good = np.isfinite(values)
-        power = 0.5 ** (np.arange(1, len(values) + 1) / self.half_life)
-        # A gap must not age what came before it: both sums decay alike, so the mean stays.
-        total = power * (self._sum.values[-1] + np.cumsum(np.where(good, values, 0.0) / power))
-        weight = power * (self._weight.values[-1] + np.cumsum(good / power))
-        if len(values) == self.BLOCK:
-            self._sum.extend(total[-1:])
-            self._weight.extend(weight[-1:])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self._mean.extend(total / weight)
-
-
-@dataclass
-class Bands:
-    """The lowest and highest value in each of C equal parts of the span [start, end) of x.
-
-    low and high are NaN where a part holds no finite number; last is the index of the last point
-    before the end of each part, −1 where there is none; count is how many points a part holds.
-    """
-
-    start: float
-    end: float
-    low: Floats
-    high: Floats
-    last: Whole
-    count: Whole
-
-    @classmethod
-    def empty(cls, start: float, end: float, columns: int) -> Bands:
-        """Bands without any point yet."""
-        nothing = np.full(columns, np.nan)
-        none = np.full(columns, -1, np.int64)
-        return cls(start, end, nothing, nothing.copy(), none, np.zeros(columns, np.int64))
-
-    def fits(self, start: float, end: float, columns: int) -> bool:
-        """Whether these are the bands of that span."""
-        return (self.start, self.end, len(self.low)) == (start, end, columns)
-
-    def update(self, x: npt.NDArray[Any], y: npt.NDArray[Any], intact: int) -> None:
-        """Catch up with points that changed from index `intact` on; older parts stay as they are.
-        Costs the points in the parts that changed, found by bisection."""
-        columns = len(self.low)
-        edges = self.edges()
-        first = 0
-        if 0 < intact <= len(x):
-            at = np.searchsorted(edges, x[intact - 1], "right") - 1
-            first = int(np.clip(at, 0, columns))
-        if first >= columns:
-            return
-        index = np.searchsorted(x, edges[first:], "left")
-        self.last[first:] = index[1:] - 1
-        self.count[first:] = np.diff(index)
-        self.low[first:], self.high[first:] = _extremes(y, index)
-
-    def edges(self) -> Floats:
-        """Where the parts begin and the last one ends [C + 1]."""
-        columns = len(self.low)
-        return self.start + (self.end - self.start) * np.arange(columns + 1) / columns
-
-
-def _extremes(y: npt.NDArray[Any], index: Whole) -> tuple[Floats, Floats]:
-    """Minimum and maximum of y between neighbouring indices; NaN for an empty stretch."""
-    low = np.full(len(index) - 1, np.nan)
-    high = low.copy()
-    filled = np.diff(index) > 0
-    starts = index[:-1][filled]
-    if len(starts):
-        used = y[: index[-1]]
-        low[filled] = np.fmin.reduceat(used, starts)
-        high[filled] = np.fmax.reduceat(used, starts)
-    return low, high
-
-
-_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-
-
-def domain_end(last: int, total: int | None = None) -> int:
-    """Where an x axis from 0 ends so that it shows `last` and yet changes seldom: a round number,
-    or the run's total when that is not far off."""
-    if total and last <= total and (total <= 250 or last * 2 > total):
-        return total
-    size = 1.0
-    while True:
-        for factor in _STEPS:
-            end = int(size * factor)
-            if end >= max(last, 20):
-                return min(end, total) if total and last <= total else end
-        size *= 10

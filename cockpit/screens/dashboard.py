@@ -14,13 +14,13 @@ from textual.timer import Timer
 
 from cockpit.runs import Run
 from cockpit.screens.arrange import PANELS, Box, arrange
+from cockpit.screens.chart_desk import ChartDesk
 from cockpit.screens.commanding import Commanding
 from cockpit.screens.experts import ExpertHistory
 from cockpit.screens.feed import Link
 from cockpit.screens.picture import TICKING
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.chart import MetricChart
-from cockpit.widgets.grid import Ink
 from cockpit.widgets.heatmap import ExpertHeatmap
 from cockpit.widgets.panels import EventList, KeyFooter, MemoryPanel, RunHeader
 from trainer.contract.messages import Alarm, Entry, Experts, Launch, Updates
@@ -28,12 +28,15 @@ from trainer.contract.messages import Alarm, Entry, Experts, Launch, Updates
 DATA_EVERY = 0.5
 """Seconds between two drawings of data; keys and answers are drawn at once."""
 KEYS = (
-    ("p", "pause/continue"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"),
-    ("d", "detach"), ("a", "alarms"), ("1-5", "panels"), ("?", "help"), ("v", "knobs"),
-    ("w", "controls"), ("^p", "commands"),
+    ("p", "pause"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"), ("d", "detach"),
+    ("a", "alarms"), ("1-5", "panels"), ("?", "help"), ("/", "metric"), ("o", "compare"),
+    ("v", "knobs"), ("^p", "commands"), ("w", "controls"), ("tab", "next panel"),
 )  # fmt: skip
+"""The most needed first: a narrow terminal shows as many as fit."""
 _ON_THE_MAP = (Experts, Updates, Alarm, Launch)
 """What the expert heatmap shows comes with these."""
+_FIRST = {"extra": "gradient"}
+"""What gets the keys where a panel is several."""
 
 
 class Dashboard(Commanding):
@@ -43,6 +46,8 @@ class Dashboard(Commanding):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(n), f"panel('{name}')", show=False) for n, name in enumerate(PANELS, 1)),
         Binding("escape", "panel('')", show=False),
+        Binding("slash", "choose('metric')", "Choose what the chart draws"),
+        Binding("o", "choose('runs')", "Compare with other runs"),
         Binding("pageup,k,up", "scroll_events(3)", show=False),
         Binding("pagedown,j,down", "scroll_events(-3)", show=False),
         Binding("end", "scroll_events(-100000)", show=False),
@@ -56,6 +61,7 @@ class Dashboard(Commanding):
         # Held here and not looked up: the last batch may come when the screen is being closed.
         self._header, self._memory = RunHeader(id="header"), MemoryPanel(id="memory")
         self._experts, self._events = ExpertHeatmap(id="experts"), EventList(id="events")
+        self._desk = ChartDesk(run, self.picture.source, self._soon)
         self._footer = KeyFooter(KEYS, id="footer")
         self._history = ExpertHistory(
             run.journal, self._experts, lambda: self.picture.state.steps, self.run_worker
@@ -69,11 +75,8 @@ class Dashboard(Commanding):
 
     def compose(self) -> ComposeResult:
         """All panels; arrange() says which are seen, and where."""
-        second = (Ink.SECOND_BAND, Ink.SECOND)
         yield self._header
-        yield MetricChart("loss", "loss", id="loss")
-        yield MetricChart("grad_norm", "gradient norm", second, id="gradient")
-        yield MetricChart("tokens_per_second", "tokens/s", second, id="speed")
+        yield from self._desk.charts
         yield self._memory
         yield self._experts
         yield self._events
@@ -130,8 +133,7 @@ class Dashboard(Commanding):
         awaits = picture.awaits(now)
         header = picture.header(now, self._link.text if self._link else "")
         self._header.show(replace(header, role=self._helm.role))
-        for chart in self.query(MetricChart):
-            chart.show(picture.series, state.steps, awaits)
+        self._desk.draw(awaits)
         self._draw_experts(awaits)
         self._memory.show(state.memory, state.system, state.hello)
         self._events.show(picture.events)
@@ -174,7 +176,22 @@ class Dashboard(Commanding):
         self._alone = name if name and name != self._alone else None
         self._experts.alone = self._alone == "experts"
         self._arrange()
-        self.set_focus(self._experts if self._experts.alone else None)
+        alone = self.query_one(f"#{_FIRST.get(name, name)}") if self._alone else None
+        self.set_focus(alone if alone is not None and alone.can_focus else None)
+
+    def on_metric_chart_enlarge(self, event: MetricChart.Enlarge) -> None:
+        """A chart alone over the screen, or back."""
+        name = event.chart.id or ""
+        self.action_panel(self._alone or (name if name in PANELS else "extra"))
+        self.set_focus(event.chart)
+
+    def on_metric_chart_choose(self, event: MetricChart.Choose) -> None:
+        """Another metric, or other runs."""
+        self._desk.choose(self, event.chart, event.what)
+
+    def action_choose(self, what: str) -> None:
+        """The same by a key, with no chart chosen: for the first."""
+        self._desk.choose(self, self._desk.charts[0], what)
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""

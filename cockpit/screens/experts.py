@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cockpit.archive import Archive, Frames
+from cockpit.decimate import domain_end
 from cockpit.loads import Kind, Load, Movement
-from cockpit.series import domain_end
 from cockpit.widgets.heatmap import ExpertHeatmap, Past, Scrub
 from cockpit.widgets.render_layer import LayerHistory
 from cockpit.widgets.render_pointer import Moment
@@ -100,7 +100,7 @@ class ExpertHistory:
                 return
             steps, values = frames.layer(layer)
             last = int(steps[-1]) if len(steps) else 0
-            end = domain_end(last, self._total()) if last else 0
+            end = int(domain_end(last, self._total())) if last else 0
             self._shown.show_layer(
                 LayerHistory(kind, layer, steps, values, frames.stride, ready, end)
             )

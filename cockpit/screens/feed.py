@@ -17,7 +17,7 @@ from cockpit.client import (
     ensure_supervisor,
     start_supervisor,
 )
-from cockpit.index.read import StepBlock
+from cockpit.index.read import Index, StepBlock
 from cockpit.runs import Run
 from cockpit.screens import opening as opened
 from cockpit.screens.filling import fill
@@ -117,21 +117,30 @@ class Feed:
         self._begin(opening)
         self._changed(opening.before)
         await self._take(opening.tail)
-        if opening.missing:
-            self._filling = asyncio.create_task(self._fill(opening))
+        if opening.missing or opening.index.end:
+            self._filling = asyncio.create_task(self._complete(opening))
 
     def _begin(self, opening: Opening) -> None:
         self._opened = True
         self._tail.offset = opening.offset
         self._picture.begin(opening.blocks, opening.before)
 
+    async def _complete(self, opening: Opening) -> None:
+        with contextlib.suppress(OSError):  # the journal is gone, say: what is shown is all
+            await self._fill(opening)
+
     async def _fill(self, opening: Opening) -> None:
-        """Let the steps come that the first picture lacks, then what happened at the time."""
-        index = await fill(self._run, opening.missing, opening.index, self._found)
-        if index is None or opening.index.end:
-            return  # there was an index: only steps were missing, or nothing can be had
-        where = await asyncio.to_thread(opened.worth_looking_up, index, opening.missing)
-        self._picture.recall(await asyncio.to_thread(index.read, where))
+        """Let come what the first picture lacks: steps, what happened at the time, and the numbers
+        that come between steps."""
+        index: Index | None = opening.index
+        if opening.missing:
+            index = await fill(self._run, opening.missing, opening.index, self._found)
+        if index is None:
+            return
+        if not opening.index.end:
+            where = await asyncio.to_thread(opened.worth_looking_up, index, opening.missing)
+            self._picture.recall(await asyncio.to_thread(index.read, where))
+        self._picture.figures.join(await asyncio.to_thread(opened.charted, index))
         self._changed([])
 
     def _found(self, blocks: list[StepBlock]) -> None:

@@ -22,6 +22,8 @@ KEYS = (
     ("d  q", "detach: leave the screen, the run goes on; l4cockpit attach comes back. Closing the "
              "terminal or losing the line does the same, and so does ctrl+c"),
     ("1 … 5", "loss, experts, memory, events, or gradient norm and speed alone; again: all"),
+    ("tab", "the next chart, or the experts, gets the keys: each has its own, with which ? then "
+            "begins. esc: none has them"),
     ("↑ ↓", "look further back in the events; end: newest"),
     ("a", "alarms: see, acknowledge, mute"),
     ("v", "turn a live knob, such as the learning-rate scale (asks)"),
@@ -29,6 +31,21 @@ KEYS = (
              "them; unanswered they pass in 15 s"),
     ("?", "this page; any of ? q esc leaves it"),
     ("ctrl+p", "all commands by name"),
+)  # fmt: skip
+CHART_KEYS = (
+    ("/", "choose what the chart draws, by some letters of its name: any number of the journal"),
+    ("o", "lay other runs over this one; chosen again, one is taken away"),
+    ("enter", "this chart alone over the screen, or back"),
+    ("← →", "crosshair: the next point; with shift ten cells on; esc puts it away"),
+    ("↑ ↓", "zoom (also + −) around the crosshair, else the newest point"),
+    ("< >", "pan (also h l); home: the start; end: the newest, and go on with it; 0: all"),
+    ("x", "x axis: steps, tokens, time since the start; the same part stays in view"),
+    ("y", "logarithmic or linear y axis"),
+    ("e", "smoothing: 1, 4, 15 % of what is seen, none. A zoom shows more detail"),
+    ("u", "y axis up to the first steps of a long run, which are cut off otherwise"),
+    ("[ ]", "the metric before, the next"),
+    ("mouse", "point for the crosshair, click to leave it; wheel: zoom, with shift pan; drag: pan; "
+              "double click: all"),
 )  # fmt: skip
 HEAT_KEYS = (
     ("← ↑ ↓ →", "the pointer: below the map stand that expert's tokens, share, trend and alarms"),
@@ -57,8 +74,11 @@ STATES = (
     ("lost", "its processes are gone and left no word, as after a power cut; r goes on"),
 )
 PANELS = (
-    ("loss", "every step's loss as a band from lowest to highest (blue), and a smoothed line. ↻ on "
-             "the axis: a later attempt went on from there"),
+    ("charts", "every point counts: the band (blue) reaches from the lowest to the highest of a "
+               "column, the line in it is smoothed. Several runs, ranks or parts have a letter, "
+               "at the end of the line and above. ✕ at the top: a value that is no number. ↻ on "
+               "the axis: a later attempt went on from there. Under a crosshair: the smoothed "
+               "figure and the range, or the one point's value"),
     ("experts", "tokens that each expert of a layer got, relative to an even share: 1.0 is even. "
                 "Blue: fewer, red: more. ✕ got none, ▽ less than half, ▲ more than 3.2 times, "
                 "! has an alarm. Counts are exact; where a map is folded, a cell shows the most "
@@ -72,8 +92,12 @@ PANELS = (
                "configuration); a loss that is not finite"),
     ("events", "launches, checkpoints, failures, answers to commands, warnings of the trainer"),
 )  # fmt: skip
-_SECTIONS = (("keys", KEYS), ("states", STATES), ("keys of the experts (2)", HEAT_KEYS),
-             ("panels", PANELS))  # fmt: skip
+_SECTIONS = {
+    "": ("keys", KEYS), "states": ("states", STATES), "panels": ("panels", PANELS),
+    "charts": ("keys of a chart (1, 5)", CHART_KEYS),
+    "experts": ("keys of the experts (2)", HEAT_KEYS),
+}  # fmt: skip
+"""What each topic (Canvas.TOPIC) is about."""
 
 
 class Page(Canvas):
@@ -81,13 +105,13 @@ class Page(Canvas):
 
     TILES = 1
 
-    def __init__(self) -> None:
+    def __init__(self, topic: str) -> None:
         super().__init__(id="page")
-        self.top = 0
+        self.topic, self.top = topic, 0
 
     def draw(self, width: int, height: int) -> Grid:
         """What is seen of it."""
-        text = page(width)
+        text = page(width, self.topic)
         self.top = max(0, min(self.top, text.height - height))
         grid = Grid(width, height)
         shown = Grid(width, min(height, text.height))
@@ -97,11 +121,11 @@ class Page(Canvas):
         return grid
 
 
-def page(width: int) -> Grid:
-    """All of the help for a width."""
-    grid = Grid(width, 200)
+def page(width: int, topic: str = "") -> Grid:
+    """All of the help for a width, what is about a topic first."""
+    grid = Grid(width, 400)
     row = 0
-    for heading, pairs in _SECTIONS:
+    for _, (heading, pairs) in sorted(_SECTIONS.items(), key=lambda item: item[0] != topic):
         head = Grid(width, 1)
         title(head, heading)
         grid.paste(row, 0, head)
@@ -112,7 +136,7 @@ def page(width: int) -> Grid:
                 grid.put(row, 2, f"{mark} {name}", ink)
             else:
                 grid.put(row, 2, name, Ink.KEY)
-            for line in wrap(text, width - 20, 9):
+            for line in wrap(text, width - 20, 20):
                 grid.put(row, 18, line)
                 row += 1
         row += 1
@@ -131,9 +155,13 @@ class Help(Screen[None]):
         Binding("pagedown,space", "scroll_by(10)", show=False),
     ]
 
+    def __init__(self, topic: str = "") -> None:
+        super().__init__()
+        self._topic = topic
+
     def compose(self) -> ComposeResult:
         """The page."""
-        yield Page()
+        yield Page(self._topic)
 
     def action_close(self) -> None:
         """Back to the screen before."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cockpit.columns import Array
+from cockpit.figures import Figures
 from cockpit.index.read import Index, StepBlock
 from cockpit.runs import Run
 from trainer.contract import messages
@@ -33,6 +34,17 @@ VITAL = frozenset((
 FIGURES = frozenset(("memory", "system", "experts", "balance", "updates"))
 """Kinds that come all the time; the newest of each are looked up."""
 _LATEST = 64
+CHARTED = FIGURES | {"eval"}
+"""Kinds whose numbers are charted over the whole run."""
+POINTS, LEAST = 2048, 64
+WEIGHT = 2**23
+"""How many entries of each of them are read for that: no more than POINTS, nor (while it is more
+than LEAST) than have so many bytes together."""
+_GOLDEN = (5**0.5 - 1) / 2
+_OF_A_MOMENT = (
+    messages.Step, messages.Memory, messages.System, messages.Experts, messages.Balance,
+    messages.Updates, messages.Eval,
+)  # fmt: skip
 
 
 @dataclass
@@ -71,7 +83,8 @@ def _read(journal: Path, size: int, opening: Opening) -> None:
     if index.end:
         opening.before = index.read(worth_looking_up(index, near))
     elif opening.missing:
-        opening.before = entries(journal, 0, min(HEAD, near))[0]
+        head = entries(journal, 0, min(HEAD, near))[0]
+        opening.before = [entry for entry in head if not isinstance(entry, _OF_A_MOMENT)]
     opening.before += entries(journal, near, start)[0]
     opening.tail, opening.offset = entries(journal, start, size)
 
@@ -83,6 +96,29 @@ def worth_looking_up(index: Index, end: int) -> Array:
     found += [index.newest({kind}, _LATEST, end) for kind in kinds & FIGURES]
     where = np.concatenate(found, axis=1)
     return where[:, np.unique(where[0], return_index=True)[1]]
+
+
+def charted(index: Index) -> Figures:
+    """The numbers that come between steps, as many of them, evenly spread over the run, as a chart
+    has use for. Raises OSError."""
+    found = [index.entries("hello")]
+    for kind in index.kinds & CHARTED:
+        where = index.entries(kind)
+        mean = max(float(where[1].mean()), 1.0) if where.shape[1] else 1.0
+        found.append(where[:, spread(where.shape[1], max(LEAST, min(POINTS, int(WEIGHT / mean))))])
+    where = np.concatenate(found, axis=1)
+    figures = Figures()
+    figures.take(index.read(where[:, np.argsort(where[0])]))
+    return figures
+
+
+def spread(count: int, most: int) -> Array:
+    """Which of `count` things to take so that there are no more than `most`: one of each part, but
+    not always at the same place of it, lest they be all of the same rank."""
+    if count <= most:
+        return np.arange(count)
+    parts = np.arange(most)
+    return np.unique(((parts + parts * _GOLDEN % 1) * count / most).astype(np.int64))
 
 
 def line_start(path: Path, at: int) -> int:

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from cockpit import loads
+from cockpit.figures import Figures
 from cockpit.index.read import StepBlock
 from cockpit.loads import Load, Movement, Window
 from cockpit.runs import Run
 from cockpit.screens.story import event_of, failure_text
 from cockpit.series import Series
+from cockpit.source import Source
 from cockpit.state import RunState
 from cockpit.widgets.heat_scale import Flag
 from cockpit.widgets.render_alarms import Shown, badge, ordered
@@ -49,6 +51,8 @@ class Picture:
         self._run, self._readonly = run, readonly
         self.state = RunState()
         self.series = Series()
+        self.figures = Figures()
+        self.source = Source(run.id, run.name, self.series, self.figures)
         self.events: deque[Event] = deque(maxlen=EVENTS)
         self._windows: deque[_Counted] = deque(maxlen=loads.MOST_WINDOWS)
         self._updates: deque[Updates] = deque(maxlen=loads.TRAIL)
@@ -58,6 +62,7 @@ class Picture:
         """Take in the history of a long run before anything else: its steps from the index, and
         of its entries a selection, in their order, that tells how it stands."""
         self._figures(entry for entry in entries if not isinstance(entry, Step))
+        self.figures.begin(entries)
         self._tell(entries)
         self.fill(blocks)
 
@@ -69,6 +74,8 @@ class Picture:
     def recall(self, entries: Iterable[Entry]) -> None:
         """Put what happened earlier, in its order, before the events that are known."""
         older = [event for entry in entries if (event := event_of(entry)) is not None]
+        while older and self.events and self.events[0].time <= older[-1].time:
+            self.events.popleft()  # of the journal's beginning, and among the older ones too
         room = EVENTS - len(self.events)
         self.events.extendleft(older[: -room - 1 : -1] if room else ())
 
@@ -77,6 +84,7 @@ class Picture:
         known = self.state.seq
         fresh = [entry for entry in entries if not 0 < entry.seq <= known]
         self._figures(fresh)
+        self.figures.take(fresh)
         self._tell(_thinned(fresh))
         return fresh
 
@@ -89,6 +97,7 @@ class Picture:
                 self._failure = None
             if (event := event_of(entry)) is not None:
                 self.events.append(event)
+        self.source.total = self.state.steps
 
     def _figures(self, entries: Iterable[Entry]) -> None:
         steps: list[Step] = []

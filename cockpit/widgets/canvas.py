@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +98,8 @@ class Canvas(_Quiet):
     ALLOW_SELECT = False
     TILES = 4
     """Into how many tiles it is divided: more for wide panels of which little changes."""
+    TOPIC: ClassVar[str] = ""
+    """What the help begins with while this has the focus; see screens/help.py."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)

@@ -9,8 +9,11 @@ from functools import lru_cache
 from rich.color import Color
 from rich.style import Style
 
+from cockpit.widgets.glyphs import UNICODE, Glyphs
 from cockpit.widgets.grid import Ink
 
+CHARTS: Glyphs = UNICODE
+"""What charts are drawn with; glyphs.COLOURLESS and glyphs.ASCII are for terminals with less."""
 BACKGROUND = 233
 _PLAIN: dict[int, tuple[int, str]] = {
     Ink.TEXT: (252, ""),
@@ -28,6 +31,16 @@ _PLAIN: dict[int, tuple[int, str]] = {
     Ink.BAND: (67, ""),
     Ink.SECOND: (150, ""),
     Ink.SECOND_BAND: (65, ""),
+    # Told apart without seeing red or green: neighbours differ in lightness too. Every curve also
+    # has a letter, every area a texture.
+    Ink.CURVE: (215, ""),
+    Ink.CURVE_1: (75, ""),
+    Ink.CURVE_2: (229, ""),
+    Ink.CURVE_3: (36, ""),
+    Ink.CURVE_4: (182, ""),
+    Ink.CURVE_5: (166, ""),
+    Ink.CURVE_6: (152, ""),
+    Ink.CURVE_7: (98, ""),
     Ink.TRACK: (237, ""),
     Ink.FILL: (74, ""),
     Ink.FILL_SOFT: (24, ""),

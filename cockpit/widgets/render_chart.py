@@ -1,168 +1,77 @@
-"""A line chart in braille dots: arrays in, grid out.
-
-Shapes: C dot columns (two per cell), R dot rows (four per cell), row 0 at the top.
-"""
+"""A chart with its title, axes and marks: values in, grid out."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from cockpit.series import Bands, Floats
-from cockpit.widgets.grid import Grid, Ink, title
-from cockpit.widgets.units import count as short_count
+from cockpit.source import Axis
+from cockpit.widgets.glyphs import UNICODE, Glyphs
+from cockpit.widgets.grid import Grid, Ink, fit, title
+from cockpit.widgets.render_axes import Scale, x_ticks
+from cockpit.widgets.render_plot import Curve, letter, plot, stack
 from cockpit.widgets.units import number
 
-Rows = npt.NDArray[np.int64]
 GUTTER = 7
 """Columns left of the plot, for the labels of the y axis."""
-_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint32)
-_TICKS = (1.0, 2.0, 2.5, 5.0, 10.0)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A y axis from bottom to top, with a tick every `step`."""
-
-    bottom: float
-    top: float
-    step: float
-
-    def ticks(self) -> list[float]:
-        """The values to label, rising."""
-        first, last = round(self.bottom / self.step), round(self.top / self.step)
-        return [k * self.step for k in range(first, last + 1)]
-
-    def holds(self, low: float, high: float) -> bool:
-        """Whether a range lies inside and uses enough of the height to be left alone."""
-        return (
-            self.bottom <= low and high <= self.top and 2 * (high - low) >= self.top - self.bottom
-        )
-
-
-def nice_step(span: float, parts: int) -> float:
-    """The smallest of 1, 2, 2.5, 5 × 10ᵏ that needs at most `parts` steps for a span."""
-    raw = max(span, 1e-300) / max(parts, 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    return next(factor * power for factor in _TICKS if factor * power >= raw * (1 - 1e-9))
-
-
-def scale_for(low: float, high: float, rows: int, before: Scale | None = None) -> Scale:
-    """The axis for a range on `rows` text rows: the one before if it will do (a chart that
-    rescales at every step is unreadable), else round ends."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return before or Scale(0.0, 1.0, 0.5)
-    if high - low < 1e-6 * max(abs(high), abs(low), 1e-12):
-        pad = 0.05 * abs(high) if abs(high) > 1e-12 else 1.0
-        low, high = low - pad, high + pad
-    elif before and before.holds(low, high):
-        return before
-    step = nice_step(high - low, max(2, min(6, rows // 3)))
-    return Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step)
-
-
-def value_range(bands: Bands) -> tuple[float, float]:
-    """What the y axis has to show: everything, but the first steps of a long run, whose height
-    would press the rest flat; what is above is drawn at the edge."""
-    filled = np.flatnonzero(np.isfinite(bands.high))
-    if not len(filled):
-        return math.nan, math.nan
-    kept = filled[len(filled) // 25 :] if len(filled) >= 50 else filled
-    return float(bands.low[kept].min()), float(bands.high[kept].max())
-
-
-def joined(low: Floats, high: Floats, count: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """The bands, made one line: a column without a point lies between its neighbours, and a
-    column reaches as far as the one before. A column of gaps alone stays empty and breaks it."""
-    known = np.flatnonzero(count > 0)
-    low, high = low.copy(), high.copy()
-    if len(known) < 2:
-        return low, high
-    inside = np.arange(known[0], known[-1] + 1)
-    middle = (low[known] + high[known]) / 2
-    between = np.interp(inside, known, middle)  # NaN beside a gap: stays empty
-    bare = inside[count[inside] == 0]
-    low[bare] = high[bare] = between[bare - known[0]]
-    above, below = low[1:] > high[:-1], high[1:] < low[:-1]
-    reach = low.copy(), high.copy()
-    reach[0][1:][above] = high[:-1][above]
-    reach[1][1:][below] = low[:-1][below]
-    return reach
-
-
-def dot_rows(values: Floats, scale: Scale, rows: int) -> Rows:
-    """The dot row of each value, those beyond the axis at its edge; −1 for NaN."""
-    place = (scale.top - values) / (scale.top - scale.bottom) * (rows - 1)
-    found = np.isfinite(place)
-    inside = np.clip(np.rint(np.where(found, place, 0.0)), 0, rows - 1)
-    return np.where(found, inside, -1).astype(np.int64)
-
-
-def dots(first: Rows, last: Rows, rows: int) -> npt.NDArray[np.bool_]:
-    """[R, C]: dots from row first to row last in each column, none where first is −1."""
-    row = np.arange(rows)[:, None]
-    return (row >= first) & (row <= last) & (first >= 0)
-
-
-def braille(pattern: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
-    """The characters [H, W] of a pattern of dots [4H, 2W]; a blank where there is no dot."""
-    height, width = pattern.shape[0] // 4, pattern.shape[1] // 2
-    cells = pattern.reshape(height, 4, width, 2) * _BITS[None, :, None, :]
-    codes = cells.sum(axis=(1, 3), dtype=np.uint32)
-    return np.where(codes > 0, codes + 0x2800, 32).astype(np.uint32)
-
-
-@dataclass
-class Curve:
-    """A metric to draw: the band of all values, in 2 × width parts, and a smoothed line
-    [2 × width], NaN where there is nothing to draw."""
-
-    bands: Bands
-    smooth: Floats
-    inks: tuple[int, int] = (Ink.BAND, Ink.LINE)
-
-
-def plot(width: int, height: int, curve: Curve, scale: Scale) -> Grid:
-    """The drawing alone. A cell has one colour, so where the smoothed line runs the band gives
-    way to it."""
-    grid = Grid(width, height)
-    rows, bands = 4 * height, curve.bands
-    low, high = joined(bands.low, bands.high, bands.count)
-    band = braille(dots(dot_rows(high, scale, rows), dot_rows(low, scale, rows), rows))
-    low, high = joined(curve.smooth, curve.smooth, bands.count)
-    line = braille(dots(dot_rows(high, scale, rows), dot_rows(low, scale, rows), rows))
-    grid.chars = np.where(line != 32, line, band)
-    inks = np.where(line != 32, curve.inks[1], np.where(band != 32, curve.inks[0], 0))
-    grid.inks = inks.astype(np.uint8)
-    return grid
+_NAMES = {"step": "step", "tokens": "tok", "time": "time"}
 
 
 @dataclass
 class Chart:
-    """All that a chart shows. value is the newest figure, for the title; gaps counts values that
-    are no numbers; restarts are the steps after which a later attempt went on."""
+    """All that a chart shows. [start, end) is the seen part of the x axis, and every curve has two
+    columns for each cell of it. values are the curves' newest figures, or those at the crosshair,
+    as text; `where` says where that is, at cell `cursor` of the plot. restarts lie on the x axis.
+    hint is for the last row."""
 
     name: str
-    curve: Curve
+    curves: Sequence[Curve]
     scale: Scale
-    value: float | None = None
-    gaps: int = 0
-    restarts: tuple[int, ...] = ()
+    start: float
+    end: float
+    axis: Axis = "step"
+    stacked: bool = False
+    values: Sequence[str] = ()
+    note: str = ""
+    where: str = ""
+    cursor: int | None = None
+    restarts: Sequence[float] = ()
+    hint: Sequence[tuple[str, str]] = ()
+    chosen: bool = field(default=False)
 
 
-def chart(width: int, height: int, shown: Chart) -> Grid:
-    """The chart with title, axes and labels."""
+def room(width: int, height: int, curves: int, hint: bool) -> tuple[int, int]:
+    """How many cells the plot of a chart has: columns and rows, one at the least."""
+    legend = int(curves > 1)
+    return max(width - GUTTER - 1, 1), max(height - 2 - legend - hint, 1)
+
+
+def chart(width: int, height: int, shown: Chart, glyphs: Glyphs = UNICODE) -> Grid:
+    """The chart with title, legend, axes and labels."""
     grid = Grid(width, height)
+    columns, rows = room(width, height, len(shown.curves), bool(shown.hint))
     _title(grid, shown)
-    inner = Grid(max(width - GUTTER - 1, 1), max(height - 2, 1))
-    drawing = plot(inner.width, inner.height, shown.curve, shown.scale)
-    _y_axis(grid, drawing, shown.scale)
-    grid.paste(1, GUTTER, drawing)
-    _x_axis(grid, inner.width, shown)
+    if len(shown.curves) > 1:
+        _legend(grid, shown)
+    draw = stack if shown.stacked else plot
+    drawing = draw(columns, rows, shown.curves, shown.scale, glyphs)
+    top = 1 + (len(shown.curves) > 1)
+    _letters(drawing, shown)
+    _gaps(drawing, shown.curves, glyphs)
+    _y_axis(grid, drawing, shown.scale, top, glyphs)
+    seams = _seams(shown, columns)
+    for column in seams:
+        _down(drawing, column, glyphs.seam, Ink.FAINT)
+    if shown.cursor is not None:
+        _down(drawing, shown.cursor, glyphs.cross, Ink.TEXT)
+    grid.paste(top, GUTTER, drawing)
+    _x_axis(grid, top + rows, columns, shown)
+    for column in seams:
+        _beside(grid, top + rows, GUTTER + column, glyphs.restart)
+    _hint(grid, shown.hint)
     return grid
 
 
@@ -171,57 +80,107 @@ def waiting(width: int, height: int, name: str, text: str) -> Grid:
     grid = Grid(width, height)
     title(grid, name)
     if height > 1:
+        text = fit(text, width)
         grid.put(height // 2, max((width - len(text)) // 2, 0), text, Ink.DIM)
     return grid
 
 
+def above(curves: Sequence[Curve], scale: Scale) -> str:
+    """What lies above the y axis, if something does."""
+    highs = [float(np.nanmax(c.bands.high)) for c in curves if np.isfinite(c.bands.high).any()]
+    top = max(highs, default=-math.inf)
+    return f"first steps up to {number(top)}" if top > scale.top * (1 + 1e-9) else ""
+
+
 def _title(grid: Grid, shown: Chart) -> None:
-    known = shown.curve.smooth[np.isfinite(shown.curve.smooth)]
-    notes = [f"smoothed {number(float(known[-1]))}"] if len(known) else []
-    if shown.gaps:
-        notes.append(f"{shown.gaps} not finite")
-    high = shown.curve.bands.high
-    top = np.nanmax(high) if np.isfinite(high).any() else -math.inf
-    if top > shown.scale.top:
-        notes.append(f"first steps up to {number(float(top))}")
-    title(grid, shown.name, number(shown.value), " · ".join(notes))
+    value = shown.values[0] if len(shown.curves) == 1 and shown.values else ""
+    note = shown.where or shown.note
+    title(grid, shown.name, value, note)
+    if shown.chosen:
+        grid.inks[0, : len(shown.name)] = Ink.CURSOR
 
 
-def tick_label(value: float, step: float) -> str:
-    """A label with as many decimals as ticks that far apart need."""
-    if step >= 1000:
-        return short_count(value).replace(".00", "")
-    places = max(0, -math.floor(math.log10(step) + 1e-9))
-    if abs(step * 10**places - round(step * 10**places)) > 1e-6:
-        places += 1  # 2.5 or 0.25
-    label = f"{value:.{places}f}"
-    return label if len(label) < GUTTER else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+def _legend(grid: Grid, shown: Chart) -> None:
+    """a first 1.23  b second 4.56; those that do not fit are counted."""
+    column = GUTTER
+    for n, curve in enumerate(shown.curves):
+        value = shown.values[n] if n < len(shown.values) else ""
+        rest = len(shown.curves) - n
+        if column + 5 + len(curve.label) + len(value) > grid.width - 12 * (rest > 1):
+            grid.put(1, column, f"and {rest} more", Ink.DIM)
+            return
+        column = grid.put(1, column, f"{letter(n)} ", curve.inks[1])
+        column = grid.put(1, column, curve.label, Ink.DIM) + 1
+        column = grid.put(1, column, value, Ink.TEXT) + 2
 
 
-def _y_axis(grid: Grid, drawing: Grid, scale: Scale) -> None:
-    ticks = scale.ticks()
-    rows = dot_rows(np.array(ticks), scale, 4 * drawing.height) // 4
-    for tick, row in zip(ticks, rows.tolist(), strict=True):
-        label = tick_label(tick, scale.step)
-        grid.put(row + 1, GUTTER - 1 - len(label), label, Ink.DIM)
+def _letters(drawing: Grid, shown: Chart) -> None:
+    """The letter of each of several curves, where it ends."""
+    if len(shown.curves) < 2 or shown.stacked:
+        return
+    for n, curve in reversed(list(enumerate(shown.curves))):
+        last = np.flatnonzero(np.isfinite(curve.line[0]))
+        if len(last):
+            middle = (curve.line[0][last[-1:]] + curve.line[1][last[-1:]]) / 2
+            row = int(shown.scale.rows(middle, 4 * drawing.height)[0]) // 4
+            column = min(int(last[-1]) // 2 + 1, drawing.width - 1)
+            drawing.put(row, column, letter(n), curve.inks[1])
+
+
+def _gaps(drawing: Grid, curves: Sequence[Curve], glyphs: Glyphs) -> None:
+    """A mark in the top row over every value that is no number."""
+    for curve in curves:
+        bad = np.flatnonzero(curve.bands.count > curve.bands.good) // 2
+        bad = bad[bad < drawing.width]
+        drawing.chars[0, bad], drawing.inks[0, bad] = ord(glyphs.gap), Ink.BAD
+
+
+def _y_axis(grid: Grid, drawing: Grid, scale: Scale, top: int, glyphs: Glyphs) -> None:
+    rows = scale.rows(np.array(scale.ticks), 4 * drawing.height) // 4
+    for tick, row in zip(scale.ticks, rows.tolist(), strict=True):
+        label = scale.label(tick)
+        grid.put(row + top, GUTTER - 1 - len(label), label, Ink.DIM)
         bare = drawing.chars[row] == 32
-        drawing.chars[row, bare] = ord("┈")
+        drawing.chars[row, bare] = ord(glyphs.across)
         drawing.inks[row, bare] = Ink.FAINT
 
 
-def _x_axis(grid: Grid, width: int, shown: Chart) -> None:
-    row, start, end = grid.height - 1, shown.curve.bands.start, shown.curve.bands.end
-    step = max(nice_step(end - start, max(2, width // 14)), 1.0)
-    grid.put(row, GUTTER - 5, "step", Ink.FAINT)
-    for tick in np.arange(math.ceil(start / step) * step, end * (1 + 1e-9), step):
-        label = short_count(tick) if tick < 1e4 or tick % 1000 else f"{tick / 1000:,.0f}k"
-        column = GUTTER + round((tick - start) / (end - start) * width) - len(label) // 2
+def _down(drawing: Grid, column: int, char: str, ink: int) -> None:
+    """A line from top to bottom behind what is drawn."""
+    if 0 <= column < drawing.width:
+        bare = (drawing.chars[:, column] == 32) | (drawing.inks[:, column] == Ink.FAINT)
+        drawing.chars[bare, column] = ord(char)
+        drawing.inks[bare, column] = ink
+
+
+def _seams(shown: Chart, columns: int) -> list[int]:
+    """The cells of the restarts that are seen."""
+    places = [(at - shown.start) / (shown.end - shown.start) * columns for at in shown.restarts]
+    return sorted({int(place) for place in places if 0 <= place < columns})
+
+
+def _x_axis(grid: Grid, row: int, columns: int, shown: Chart) -> None:
+    start, end = shown.start, shown.end
+    grid.put(row, GUTTER - 5, _NAMES[shown.axis], Ink.FAINT)
+    free = GUTTER
+    for tick, label in x_ticks(shown.axis, start, end, columns):
+        column = GUTTER + round((tick - start) / (end - start) * columns) - len(label) // 2
         column = min(column, grid.width - len(label))
-        if column > GUTTER - 1:
-            grid.put(row, column, label, Ink.DIM)
-    for restart in shown.restarts:
-        column = GUTTER + int((restart - start) / (end - start) * width)
-        while column < grid.width and grid.chars[row, column] != 32:
-            column += 1  # beside a label rather than over it
-        if column >= GUTTER:
-            grid.put(row, column, "↻", Ink.WARN)
+        if column >= free:
+            free = grid.put(row, column, label, Ink.DIM) + 1
+
+
+def _beside(grid: Grid, row: int, column: int, char: str) -> None:
+    """A mark on the axis, beside a label rather than over it."""
+    while column < grid.width and row < grid.height and grid.chars[row, column] != 32:
+        column += 1
+    grid.put(row, column, char, Ink.WARN)
+
+
+def _hint(grid: Grid, hint: Sequence[tuple[str, str]]) -> None:
+    column = GUTTER
+    for key, what in hint:
+        if column + len(key) + len(what) + 1 > grid.width:
+            return
+        column = grid.put(grid.height - 1, column, key, Ink.KEY) + 1
+        column = grid.put(grid.height - 1, column, what, Ink.DIM) + 2

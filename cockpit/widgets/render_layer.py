@@ -114,7 +114,7 @@ def _title(grid: Grid, view: LayerView) -> None:
         value = f"in effect {used:.1f} of {heat.shape[1]} experts" if np.isfinite(used) else ""
     notes = []
     if view.history is not None and view.history.stride > 1:
-        notes.append(f"every {view.history.stride:,}th window")
+        notes.append(f"1 of {view.history.stride:,} windows")
     if view.history is not None and view.history.ready < 1:
         notes.append(f"reading {view.history.ready:.0%}")
     note = ", ".join(notes)

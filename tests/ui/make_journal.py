@@ -71,6 +71,7 @@ class Writer:
             layers=s.layers, moe_layers=list(range(s.layers)), experts=s.experts,
             experts_per_token=1, hidden=128, vocabulary=4096,
             parameters=8_400_000 if not s.gpus else 107_769_861_120, trainable=8_400_000,
+            flops_per_token=5e7 if not s.gpus else 1.09e11,
         )  # fmt: skip
         return m.Hello(
             protocol=1, world=s.ranks, ranks=ranks, model=model, step=step, steps=s.steps,
@@ -108,6 +109,14 @@ class Writer:
             counts=counts,
             tokens=s.tokens * steps,
         )
+
+    def evaluation(self, n: int) -> m.Entry:
+        loss = 2.2 + 6.1 * (1 + n / 6) ** -0.68
+        return m.Eval(step=n, loss=loss, tokens=8192, seconds=0.4)
+
+    def balance(self, n: int, steps: int) -> m.Entry:
+        aux = 1.02 + 0.4 * math.exp(-n / 30) + abs(self.random.normal(0, 0.01))
+        return m.Balance(step=n, steps=steps, aux_loss=aux, z_loss=3.1 + self.random.normal(0, 0.1))
 
     def updates(self, n: int, counted: m.Experts) -> m.Entry:
         """Norms near 1e-3; the first layer's expert 2 never moves, the last expert is frozen."""
@@ -205,10 +214,12 @@ def one_step(w: Writer, n: int) -> Iterator[m.Entry]:
         yield w.stamp(counted)
         if shape.updates:
             yield w.stamp(w.updates(n, counted))
+        yield w.stamp(w.balance(n, shape.samples))
         for entry in w.memory(n):
             yield w.stamp(entry)
         yield w.stamp(w.system())
     if n % shape.every == 0:
+        yield w.stamp(w.evaluation(n))
         yield w.stamp(m.Phase(phase="checkpointing", step=n))
         yield w.stamp(w.checkpoint(n, "started"))
         w.now += 1.3

@@ -236,6 +236,16 @@ async def test_help_explains_keys_and_states(supervisor: FakeSupervisor) -> None
         await until(pilot, lambda: "loss ─" in text_of(app))
 
 
+async def test_help_begins_with_the_panel_that_has_the_keys(supervisor: FakeSupervisor) -> None:
+    app = open_run(supervisor.run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        for panel, heading in (("2", "keys of the experts"), ("1", "keys of a chart")):
+            await pilot.press(panel, "question_mark")
+            await until(pilot, lambda: bool(text_of(app, "page").strip()))
+            assert text_of(app, "page").startswith(heading)
+            await pilot.press("escape")
+
+
 async def test_the_palette_offers_the_commands(supervisor: FakeSupervisor) -> None:
     app = open_run(supervisor.run)
     async with app.run_test(size=(120, 40)) as pilot:

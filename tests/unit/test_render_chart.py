@@ -1,164 +1,98 @@
-"""The chart against a naive drawing, dot for dot."""
+"""A chart with all that is around its lines."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.series import Bands
+from cockpit.decimate import Bands
+from cockpit.widgets.glyphs import ASCII
 from cockpit.widgets.grid import Ink
-from cockpit.widgets.render_chart import (
-    Chart,
-    Curve,
-    Scale,
-    braille,
-    chart,
-    dot_rows,
-    dots,
-    joined,
-    plot,
-    scale_for,
-    tick_label,
-    waiting,
-)
+from cockpit.widgets.render_axes import Scale
+from cockpit.widgets.render_chart import GUTTER, Chart, chart, room, waiting
+from cockpit.widgets.render_plot import Curve, curve_of
 
-NUMBERING = ((1, 4), (2, 5), (3, 6), (7, 8))
-"""The dots of a braille cell, as the Unicode standard numbers them."""
-values = st.one_of(st.just(math.nan), st.floats(-10, 10))
+SCALE = Scale(2.0, 3.0, (2.0, 2.5, 3.0))
 
 
-@given(st.integers(1, 5), st.integers(1, 5), st.data())
-def test_a_braille_cell_has_the_dots_of_its_pattern(h: int, w: int, data: st.DataObject) -> None:
-    bits = data.draw(st.lists(st.booleans(), min_size=8 * h * w, max_size=8 * h * w))
-    pattern = np.array(bits).reshape(4 * h, 2 * w)
-    for row in range(h):
-        for column in range(w):
-            code = 0x2800
-            for y in range(4):
-                for x in range(2):
-                    if pattern[4 * row + y, 2 * column + x]:
-                        code += 1 << (NUMBERING[y][x] - 1)
-            shown = int(braille(pattern)[row, column])
-            assert shown == (code if code > 0x2800 else ord(" "))
-
-
-def naive_join(low: list[float], high: list[float], count: list[int]):
-    """Column by column: empty ones between their neighbours, then each up to the one before."""
-    low, high = list(low), list(high)
-    known = [n for n, number in enumerate(count) if number]
-    if len(known) < 2:
-        return low, high
-    filled_low, filled_high = low[:], high[:]
-    for left, right in pairwise(known):
-        a, b = (low[left] + high[left]) / 2, (low[right] + high[right]) / 2
-        for n in range(left + 1, right):
-            filled_low[n] = filled_high[n] = a + (b - a) * (n - left) / (right - left)
-    out_low, out_high = filled_low[:], filled_high[:]
-    for n in range(1, len(low)):
-        if filled_low[n] > filled_high[n - 1]:
-            out_low[n] = filled_high[n - 1]
-        if filled_high[n] < filled_low[n - 1]:
-            out_high[n] = filled_low[n - 1]
-    return out_low, out_high
-
-
-@st.composite
-def bands(draw: st.DrawFn) -> Bands:
-    columns = 2 * draw(st.integers(1, 8))
-    found = Bands.empty(0, 10, columns)
-    for n in range(columns):
-        found.count[n] = draw(st.integers(0, 2))
-        if found.count[n]:
-            pair = sorted((draw(values), draw(values)))
-            if not any(map(math.isnan, pair)):
-                found.low[n], found.high[n] = pair
-    return found
-
-
-@given(bands())
-def test_columns_are_joined_to_one_line(shown: Bands) -> None:
-    got = joined(shown.low, shown.high, shown.count)
-    expected = naive_join(shown.low.tolist(), shown.high.tolist(), shown.count.tolist())
-    np.testing.assert_allclose(np.array(got), np.array(expected), atol=1e-9)
-
-
-@given(bands(), st.integers(1, 6))
-def test_the_plot_has_the_dots_of_a_naive_one(shown: Bands, height: int) -> None:
-    rows, width = 4 * height, len(shown.low) // 2
-    scale = Scale(-8.0, 8.0, 4.0)
-    low, high = joined(shown.low, shown.high, shown.count)
-    pattern = np.zeros((rows, 2 * width), bool)
-    for column, (bottom, top) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
-        if math.isnan(bottom):
-            continue
-        first, last = (
-            min(max(round((8 - v) / 16 * (rows - 1)), 0), rows - 1) for v in (top, bottom)
-        )
-        pattern[first : last + 1, column] = True
-    none = np.full(2 * width, np.nan)
-    drawn = plot(width, height, Curve(shown, none), scale)
-    np.testing.assert_array_equal(drawn.chars, braille(pattern))
-
-
-def test_the_smoothed_line_runs_over_the_band_in_another_ink() -> None:
-    shown = Bands.empty(0, 4, 4)
-    shown.count[:], shown.low[:], shown.high[:] = 1, 0.0, 4.0
-    drawn = plot(2, 2, Curve(shown, np.full(4, 4.0)), Scale(0.0, 4.0, 2.0))
-    assert drawn.text(0) == "⠉⠉"
-    assert drawn.inks[0].tolist() == [Ink.LINE, Ink.LINE]
-    assert drawn.text(1) == "⣿⣿"
-    assert drawn.inks[1].tolist() == [Ink.BAND, Ink.BAND]
-
-
-def test_dots_of_a_gap_are_none() -> None:
-    nothing = dot_rows(np.array([math.nan]), Scale(0, 1, 1), 8)
-    assert not dots(nothing, nothing, 8).any()
-
-
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(3, 40))
-def test_a_scale_holds_its_range_in_a_few_ticks(low: float, span: float, rows: int) -> None:
-    scale = scale_for(low, low + span, rows)
-    assert scale.bottom <= low + 1e-6 * scale.step
-    assert scale.top >= low + span - 1e-6 * scale.step
-    assert scale.top > scale.bottom
-    assert 2 <= len(scale.ticks()) <= 9
-
-
-def test_a_scale_stays_while_it_will_do() -> None:
-    before = scale_for(2.0, 8.0, 12)
-    assert scale_for(2.1, 7.0, 12, before) is before
-    assert scale_for(2.1, 2.5, 12, before) is not before
-    assert scale_for(2.1, 9.5, 12, before).top >= 9.5
-    assert scale_for(math.nan, math.nan, 12, before) is before
-
-
-def test_tick_labels_have_the_decimals_they_need() -> None:
-    assert [tick_label(v, 0.25) for v in (0.25, 2.0)] == ["0.25", "2.00"]
-    assert tick_label(2.5, 2.5) == "2.5"
-    assert tick_label(20_000, 5000) == "20.0k"
-    assert tick_label(3, 1) == "3"
+def flat(width: int, low: float = 2.0, high: float = 3.0, label: str = "loss", n: int = 0) -> Curve:
+    bands = Bands.empty(0, 100, 2 * width)
+    bands.count[:] = bands.good[:] = 1
+    bands.low[:], bands.high[:], bands.total[:] = low, high, (low + high) / 2
+    return curve_of(label, bands, (0, 2 * width), 3.0, inks=(Ink.BAND, Ink.CURVE + n))
 
 
 def test_a_chart_says_what_it_shows() -> None:
-    shown = Bands.empty(0, 100, 2 * (60 - 8))
-    shown.count[:], shown.low[:], shown.high[:] = 1, 2.0, 3.0
-    smooth = np.full(len(shown.low), 2.5)
-    lines = chart(60, 12, Chart("loss", Curve(shown, smooth), Scale(2, 3, 0.5), 2.25, 3, (50,)))
-    text = lines.lines()
+    shown = Chart("loss", [flat(52)], SCALE, 0, 100, values=["2.25"], note="3 not finite",
+                  restarts=[50])  # fmt: skip
+    grid = chart(60, 12, shown)
+    text = grid.lines()
     assert text[0].startswith("loss ─")
-    assert "2.2500 smoothed 2.5000 · 3 not finite" in text[0]
+    assert text[0].endswith("2.25 3 not finite")
     assert text[1].split()[0] == "3.0"
     assert "↻" in text[-1]
     assert text[-1].split()[:2] == ["step", "0"]
 
 
-@given(st.integers(1, 130), st.integers(1, 50))
-def test_any_size_draws(width: int, height: int) -> None:
-    shown = Bands.empty(0, 100, 2 * max(width - 8, 1))
-    shown.count[:], shown.low[:], shown.high[:] = 1, 2.0, 3.0
-    smooth = np.full(len(shown.low), 2.5)
-    grid = chart(width, height, Chart("loss", Curve(shown, smooth), Scale(2, 3, 0.5), 2.25))
+def test_values_that_are_no_numbers_are_marked_above_their_place() -> None:
+    curve = flat(20)
+    curve.bands.good[10] = 0
+    grid = chart(20 + GUTTER + 1, 8, Chart("loss", [curve], SCALE, 0, 100))
+    assert grid.text(1).index("✕") == GUTTER + 5
+    assert grid.inks[1, GUTTER + 5] == Ink.BAD
+
+
+def test_a_crosshair_runs_down_and_its_place_is_in_the_title() -> None:
+    curve = flat(40, 2.4, 2.6)
+    shown = Chart("loss", [curve], SCALE, 0, 100, where="step 25", values=["2.5"], cursor=10)
+    grid = chart(40 + GUTTER + 1, 12, shown)
+    assert "2.5 step 25" in grid.text(0)
+    column = [line[GUTTER + 10] for line in grid.lines()[1:-1]]
+    assert column[0] == column[-1] == "┊"
+    assert any(ord(char) > 0x2800 for char in column)  # the line itself stays seen
+
+
+def test_several_curves_have_letters_and_a_legend() -> None:
+    curves = [flat(40, 2.1, 2.1, "first", 0), flat(40, 2.9, 2.9, "second", 1)]
+    text = chart(48, 14, Chart("loss of 2 runs", curves, SCALE, 0, 100, values=["2.1", "2.9"]))
+    assert text.lines()[1].split() == ["a", "first", "2.1", "b", "second", "2.9"]
+    ends = {line[GUTTER + 39 : GUTTER + 40] for line in text.lines()[2:-1]}
+    assert {"a", "b"} <= ends
+
+
+def test_a_legend_that_does_not_fit_counts_the_rest() -> None:
+    curves = [flat(40, label=f"rank {n}", n=n % 8) for n in range(12)]
+    shown = Chart("memory", curves, SCALE, 0, 100, values=["61.25"] * 12)
+    legend = chart(48, 14, shown).text(1)
+    assert legend.split()[:3] == ["a", "rank", "0"]
+    assert legend.rstrip().endswith("more")
+
+
+@given(
+    st.integers(1, 130), st.integers(1, 50), st.integers(1, 3), st.booleans(), st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+def test_any_size_draws(
+    width: int, height: int, number: int, hint: bool, ascii_only: bool, stacked: bool
+) -> None:
+    columns, _ = room(width, height, number, hint)
+    shown = Chart(
+        "loss", [flat(columns, n=n) for n in range(number)], SCALE, 0, 100, stacked=stacked,
+        values=["2.25"] * number, where="step 12", cursor=columns // 2, restarts=[-1, 30, 200],
+        hint=[("x", "axis")] * hint,
+    )  # fmt: skip
+    grid = chart(width, height, shown, *([ASCII] if ascii_only else []))
     assert (grid.width, grid.height) == (width, height)
+    assert grid.inks.max() < Ink.HEAT
     assert waiting(width, height, "loss", "loading the model, 12 s").width == width
+
+
+def test_nothing_but_gaps_draws_too() -> None:
+    bands = Bands.empty(0, 100, 80)
+    bands.count[:] = 1
+    curve = curve_of("loss", bands, (0, 80), 3.0)
+    grid = chart(40 + GUTTER + 1, 10, Chart("loss", [curve], SCALE, 0, 100, values=["not finite"]))
+    assert "✕" * 40 in grid.text(1)
+    assert not np.isfinite(curve.smooth).any()
+    assert math.isnan(curve.line[0][0])
