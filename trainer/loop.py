@@ -56,7 +56,13 @@ class Loop:
         self._engine, self._counter, self._balance = parts.engine, parts.counter, parts.balance
         self._control, self._reporter = control, reporter
         self._batches = Batches(config, parts.data, place.rank, place.world, parts.engine.device)
-        self._load = ExpertLoad(parts.counter, self._batches.tokens_per_step, config.log.every)
+        self._load = ExpertLoad(
+            parts.counter,
+            self._batches.tokens_per_step,
+            config.log.every,
+            parts.watch,
+            config.adapter.untrained_after,
+        )
         self._keeper = Keeper(
             run_dir / layout.CHECKPOINTS, config.checkpoint.keep, parts.engine, store, reporter
         )
@@ -157,7 +163,7 @@ class Loop:
 
     def _report(self, step: Step, loss_share: float) -> None:
         self._reporter.step(step, loss_share)
-        self._send(*self._load.add_step(step.step))
+        self._send(*self._load.add_step(step.step, step.lr > 0))
         now = time.monotonic()
         due = step.step % self._load.every == 0 and now - self._sampled_at >= MEMORY_APART
         if due or step.step == 1:

@@ -25,6 +25,7 @@ from trainer.llama4.counting import RoutingCounter
 from trainer.place import Place
 from trainer.stale_locks import remove_stale_locks
 from trainer.store import Store
+from trainer.telemetry.updates import UpdateWatch
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Parts:
     data: PackedData
     engine: Engine
     counter: RoutingCounter
+    watch: UpdateWatch
     balance: Balance
     model: messages.Model
     ranks: list[messages.Rank]
@@ -77,6 +79,7 @@ def assemble(
         data=data,
         engine=engine,
         counter=RoutingCounter(engine.module, device),
+        watch=UpdateWatch(engine.module, place.rank),
         balance=Balance(engine.module, config.moe, place.world * config.train.grad_accum),
         model=build.describe(engine.module, text, config),
         ranks=ranks,

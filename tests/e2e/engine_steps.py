@@ -28,7 +28,9 @@ STEPS, VOCABULARY, LENGTH = 3, 512, 48
 
 
 def run(settings: list[str], place: Place, folder: Path) -> dict[str, Any]:
-    """One configuration."""
+    """One configuration. With the setting `resumed` a second engine goes on after the first step,
+    from what the first one saved."""
+    resumed, settings = "resumed" in settings, [s for s in settings if s != "resumed"]
     config = presets.resolve("tiny", [*SMALL, *settings])
     text = build.text_config(config, VOCABULARY)
 
@@ -38,10 +40,17 @@ def run(settings: list[str], place: Place, folder: Path) -> dict[str, Any]:
             adapters.add(model, config.adapter, torch.float32, config.train.seed)
         return model
 
-    engine = DeepSpeedEngine(config, place, torch.device("cpu"), folder, make_model)
-    chance = torch.Generator().manual_seed(place.rank)
-    losses, norms = [], []
+    def make_engine() -> DeepSpeedEngine:
+        return DeepSpeedEngine(config, place, torch.device("cpu"), folder, make_model)
+
+    engine, losses, norms = make_engine(), [], []
     for step in range(STEPS):
+        if resumed and step == 1:
+            engine.save(folder)
+            torch.distributed.barrier()
+            engine = make_engine()
+            engine.load(folder)
+        chance = torch.Generator().manual_seed(10 * step + place.rank)
         tokens = torch.randint(VOCABULARY, (1, LENGTH), generator=chance)
         silent = (place.rank == 1 and step == 0) | (torch.rand(1, LENGTH, generator=chance) < 0.3)
         labels = torch.where(silent, -100, tokens)
@@ -69,10 +78,11 @@ def main() -> None:
     torch.set_num_threads(1)
     join(torch.device("cpu"))
     place = Place(rank=rank, world=world, local_rank=rank, attempt=1, host="localhost")
-    results = {
-        name: run(settings, place, file.parent)
-        for name, settings in json.loads(file.read_text()).items()
-    }
+    results = {}
+    for number, (name, settings) in enumerate(json.loads(file.read_text()).items()):
+        folder = file.parent / str(number)
+        folder.mkdir(exist_ok=True)
+        results[name] = run(settings, place, folder)
     (file.parent / f"{rank}.json").write_text(json.dumps(results))
 
 

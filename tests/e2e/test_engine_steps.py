@@ -32,6 +32,12 @@ ALIKE = {
 }
 """Settings on top of the preset tiny, by what they have in common: the first is stock."""
 
+_HERE = ("engine.offload_params=none", "engine.offload_optimizer=none")
+EIGHT_BIT = {
+    "adamw8bit, zero 2": ["engine.zero_stage=2", *_HERE, "optimizer.kind=adamw8bit"],
+    "adamw8bit, zero 3, offloaded": ["optimizer.kind=adamw8bit"],
+}
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
@@ -42,6 +48,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         for name, variants in ALIKE.items()
         for number, settings in enumerate(variants)
     }
+    for name, settings in EIGHT_BIT.items():
+        cases[name] = ["model.dtype=float32", *settings]
+        cases[f"{name}, resumed"] = [*cases[name], "resumed"]
     (folder / "cases.json").write_text(json.dumps(cases))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
@@ -77,3 +86,15 @@ def test_a_rank_without_a_label_has_no_loss_and_hangs_nobody(
 ) -> None:
     first = {name: [rank[name]["losses"][0] for rank in results] for name in results[0]}
     assert all(losses[0] > 0 and losses[1] == 0 for losses in first.values())
+
+
+@pytest.mark.parametrize("name", EIGHT_BIT)
+def test_with_moments_of_8_bits_a_resumed_run_has_the_same_bits(
+    name: str, results: list[dict[str, Any]]
+) -> None:
+    for rank in results:
+        assert rank[f"{name}, resumed"] == rank[name]
+    # The first step is Adam's own in any precision: each weight moves by the learning rate.
+    usual = results[0]["zero 3 0"]
+    assert results[0][name]["losses"][:2] == pytest.approx(usual["losses"][:2], rel=1e-4)
+    assert results[0][name]["losses"][2] != usual["losses"][2]

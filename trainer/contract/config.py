@@ -96,8 +96,8 @@ class Train(Section):
 class Optimizer(Section):
     """The optimizer."""
 
-    kind: Literal["adamw"] = "adamw"
-    """AdamW with float32 master weights and moments."""
+    kind: Literal["adamw", "adamw8bit"] = "adamw"
+    """AdamW with float32 master weights; adamw8bit keeps its moments in 8 bits, by bitsandbytes."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Decay of the first and second moment."""
     eps: float = 1e-8
@@ -270,6 +270,8 @@ def problems(config: Config) -> Iterator[str]:
         yield "engine.offload_params needs engine.zero_stage 3"
     if engine.zero_stage != 3 and engine.offload_optimizer == "nvme":
         yield "engine.offload_optimizer nvme needs engine.zero_stage 3"
+    if config.optimizer.kind == "adamw8bit" and engine.offload_optimizer == "nvme":
+        yield "optimizer.kind adamw8bit cannot keep its states on disk: offload to cpu or none"
     if engine.zero_stage == 0 and engine.offload_optimizer != "none":
         yield "engine.offload_optimizer needs engine.zero_stage 1, 2 or 3"
     if config.adapter.kind == "qlora" and engine.zero_stage == 3:

@@ -147,8 +147,9 @@ class Updates(Message, tag="updates"):
     """How far each expert moved over the last `steps` steps, up to and including `step`.
 
     norms[i][e] is the Euclidean norm of the change of the trainable weights (adapters, or all) of
-    expert e in decoder layer layers[i]; null where it has none. tokens[i][e] is what it got
-    meanwhile, on all ranks.
+    expert e in decoder layer layers[i], estimated from a fixed sample of each of its matrices;
+    exactly zero where none of the sample changed, null where it has none. tokens[i][e] is what it
+    got meanwhile, on all ranks.
     """
 
     step: int
@@ -198,8 +199,8 @@ class Ack(Message, tag="ack"):
 
 class Failure(Message, tag="failure"):
     """Something broke. kind is a short stable word (killed, exception, out-of-memory, launcher,
-    disk-full, hang, lost …), rank is None where no single rank is to blame, advice says what to
-    do about it or what is being done."""
+    disk-full, hang, lost, untrained-experts …), rank is None where no single rank is to blame,
+    advice says what to do about it or what is being done."""
 
     kind: str
     rank: int | None

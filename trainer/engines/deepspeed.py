@@ -14,8 +14,9 @@ from torch import nn
 from transformers.integrations import HfDeepSpeedConfig
 from transformers.models.llama4.modeling_llama4 import Llama4TextMoe
 
+from trainer import optimizer
 from trainer.contract import layout
-from trainer.contract.config import Config, Optimizer
+from trainer.contract.config import Config
 from trainer.engines import adapter_files, swapped
 from trainer.engines.deepspeed_config import deepspeed_config, swap_folder
 from trainer.engines.protocol import Offloaded
@@ -62,7 +63,7 @@ class DeepSpeedEngine:
         trainable = [p for p in self.module.parameters() if p.requires_grad]
         self._engine: Any = deepspeed.initialize(
             model=self.module,
-            optimizer=_adamw(trainable, config.optimizer),
+            optimizer=optimizer.make(trainable, config.optimizer),
             config=settings,
             dist_init_required=False,
         )[0]
@@ -143,23 +144,6 @@ class DeepSpeedEngine:
     @property
     def _frozen(self) -> bool:
         return self._config.adapter.kind != "none"
-
-
-def _adamw(parameters: list[nn.Parameter], settings: Optimizer) -> torch.optim.Optimizer:
-    """torch's AdamW with its fused kernel, for CPU and GPU alike; see docs/decisions/cpu-adam.md.
-    Vectors (norms) do not decay."""
-
-    def is_matrix(parameter: nn.Parameter) -> bool:
-        return len(getattr(parameter, "ds_shape", parameter.shape)) > 1
-
-    decay = settings.weight_decay
-    groups: list[dict[str, Any]] = [{"params": parameters, "weight_decay": 0.0}]
-    if decay:
-        matrices = [p for p in parameters if is_matrix(p)]
-        vectors = [p for p in parameters if not is_matrix(p)]
-        groups = [{"params": matrices, "weight_decay": decay}]
-        groups += [{"params": vectors, "weight_decay": 0.0}] if vectors else []
-    return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.eps, fused=True)
 
 
 def _shard_bytes(parameter: nn.Parameter) -> int:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from transformers.models.llama4.modeling_llama4 import Llama4Router
 
+from trainer.llama4.layers import layer_of
 from trainer.llama4.routing import Routing
 
 
@@ -29,8 +30,7 @@ def routers(model: torch.nn.Module) -> list[tuple[int, Llama4Router]]:
     found = []
     for name, module in model.named_modules():
         if isinstance(module, Llama4Router):
-            layer = int(name.split(".layers.")[1].split(".")[0])
-            found.append((layer, module))
+            found.append((layer_of(name), module))
     return sorted(found, key=lambda item: item[0])
 
 

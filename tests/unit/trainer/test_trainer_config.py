@@ -163,6 +163,10 @@ def test_numbers_are_finite(key: str, value: str) -> None:
             "adapter.kind qlora needs engine.zero_stage 0, 1 or 2: "
             "ZeRO-3 partitions parameters, and quantised weights are none",
         ),
+        (
+            ["optimizer.kind=adamw8bit", "engine.offload_optimizer=nvme"],
+            "optimizer.kind adamw8bit cannot keep its states on disk",
+        ),
         (["model.tiny.heads=3"], "model.tiny.heads must be even"),
         (["model.tiny.hidden=100"], "model.tiny.heads must be even"),
         (["model.tiny.vocabulary=511"], "model.tiny.vocabulary must be at least 512, not 511"),
