@@ -61,7 +61,7 @@ class Picture:
     def begin(self, blocks: Iterable[StepBlock], entries: list[Entry]) -> None:
         """Take in the history of a long run before anything else: its steps from the index, and
         of its entries a selection, in their order, that tells how it stands."""
-        self._figures(entry for entry in entries if not isinstance(entry, Step))
+        self._count(entries)
         self.figures.begin(entries)
         self._tell(entries)
         self.fill(blocks)
@@ -83,7 +83,8 @@ class Picture:
         """Take in a batch; returns what of it was new."""
         known = self.state.seq
         fresh = [entry for entry in entries if not 0 < entry.seq <= known]
-        self._figures(fresh)
+        self._grow(fresh)
+        self._count(fresh)
         self.figures.take(fresh)
         self._tell(_thinned(fresh))
         return fresh
@@ -99,22 +100,26 @@ class Picture:
                 self.events.append(event)
         self.source.total = self.state.steps
 
-    def _figures(self, entries: Iterable[Entry]) -> None:
+    def _grow(self, entries: Iterable[Entry]) -> None:
         steps: list[Step] = []
         for entry in entries:
             if isinstance(entry, Step):
                 steps.append(entry)
-            elif isinstance(entry, Experts):
-                self._windows.append(_Counted(entry))
-            elif isinstance(entry, Updates):
-                self._updates.append(entry)
             elif isinstance(entry, messages.Hello) and entry.attempt > 1:
                 self.series.extend(steps)
                 steps = []
                 self.series.rewind(entry.step)
+        self.series.extend(steps)
+
+    def _count(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if isinstance(entry, Experts):
+                self._windows.append(_Counted(entry))
+            elif isinstance(entry, Updates):
+                self._updates.append(entry)
+            elif isinstance(entry, messages.Hello) and entry.attempt > 1:
                 self._windows.clear()
                 self._updates.clear()
-        self.series.extend(steps)
 
     def load(self) -> Load | None:
         """The newest expert counts, summed over as many windows as it takes for them to mean

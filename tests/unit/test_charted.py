@@ -51,6 +51,8 @@ def test_a_run_opened_by_its_index_has_all_its_numbers(tmp_path: Path) -> None:
         else:
             assert known["step"].tolist() == expected
     assert picture.source.total == 600
+    assert picture.series["step"].tolist() == list(range(1, 601))
+    assert picture.series.restarts == [400]
 
 
 def test_sensors_are_left_out_until_something_tells_the_step() -> None:
