@@ -29,7 +29,7 @@ DATA_EVERY = 0.5
 """Seconds between two drawings of data; keys and answers are drawn at once."""
 KEYS = (
     ("p", "pause"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"), ("d", "detach"),
-    ("a", "alarms"), ("1-5", "panels"), ("?", "help"), ("/", "metric"), ("o", "compare"),
+    ("?", "help"), ("a", "alarms"), ("1-5", "panels"), ("/", "metric"), ("o", "compare"),
     ("v", "knobs"), ("^p", "commands"), ("w", "controls"), ("tab", "next panel"),
 )  # fmt: skip
 """The most needed first: a narrow terminal shows as many as fit."""
