@@ -6,8 +6,10 @@ step (16 bytes), and as many of them, evenly spread over the run, as a budget al
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from cockpit import loads
 from cockpit.columns import Column
+from cockpit.index.read import Index
 from cockpit.loads import Kind, Load, Movement, Window
 from trainer.contract import messages
 from trainer.contract.messages import Experts, Updates
@@ -44,9 +47,16 @@ class _Track:
         self.offset, self.step = Column(np.int64), Column(np.int64)
 
     def add(self, offset: int, step: int) -> None:
-        self.rewind(step - 1)
-        self.offset.extend([offset])
-        self.step.extend([step])
+        self.extend(np.array([[offset], [0], [step]]))
+
+    def extend(self, where: npt.NDArray[np.int64]) -> None:
+        """Take in messages in their order, as an index tells them (cockpit.index.read)."""
+        offset, _, step = where
+        breaks = (np.flatnonzero(np.diff(step) <= 0) + 1).tolist()
+        for first, last in pairwise([0, *breaks, len(step)] if len(step) else []):
+            self.rewind(int(step[first]) - 1)
+            self.offset.extend(offset[first:last])
+            self.step.extend(step[first:last])
 
     def rewind(self, step: int) -> None:
         """Forget what came after a step, as when an attempt goes on from its checkpoint."""
@@ -57,10 +67,11 @@ class _Track:
 
 
 class Archive:
-    """Finds and reads the `experts` and `updates` entries of a journal that may be growing."""
+    """Finds and reads the `experts` and `updates` entries of a journal that may be growing. What
+    its index knows, if there is one, need not be looked for."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, index: Path | None = None) -> None:
+        self._path, self._index = path, index
         self._tracks: dict[Kind, _Track] = {"experts": _Track(), "updates": _Track()}
         self._offset = self._size = 0
         self.version = 0
@@ -79,9 +90,36 @@ class Archive:
         """Where each begins in the file [N]; a view, good until the next scan."""
         return self._tracks[kind].offset.values
 
+    def _look_up(self, index: Index) -> None:
+        """Begin with what an index knows. Raises OSError."""
+        index.refresh()
+        places = index.entries("hello")
+        hellos = [
+            (int(places[0, n]), entry.step)
+            for n in range(places.shape[1])
+            for entry in index.read(places[:, n : n + 1])
+            if isinstance(entry, messages.Hello) and entry.attempt > 1
+        ]
+        for kind, track in self._tracks.items():
+            where = index.entries(kind)
+            done = 0
+            for offset, step in hellos:
+                before = int(np.searchsorted(where[0], offset))
+                track.extend(where[:, done:before])
+                track.rewind(step)
+                done = before
+            track.extend(where[:, done:])
+        self._offset = index.end
+        self.version += 1
+
     def scan(self) -> bool:
         """Look through the next piece of the journal; whether its end was reached. Only whole
         lines count. A journal that cannot be read has no entries."""
+        if self._index is not None:
+            index, self._index = Index(self._path, self._index), None
+            with contextlib.suppress(OSError):
+                self._look_up(index)
+            index.close()
         try:
             with self._path.open("rb") as file:
                 self._size = file.seek(0, 2)

@@ -64,7 +64,7 @@ class Dashboard(Commanding):
         self._desk = ChartDesk(run, self.picture.source, self._soon)
         self._footer = KeyFooter(KEYS, id="footer")
         self._history = ExpertHistory(
-            run.journal, self._experts, lambda: self.picture.state.steps, self.run_worker
+            run, self._experts, lambda: self.picture.state.steps, self.run_worker
         )
         self._alone: str | None = None
         self._drawn = 0.0

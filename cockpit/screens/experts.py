@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from cockpit.archive import Archive, Frames
 from cockpit.decimate import domain_end
 from cockpit.loads import Kind, Load, Movement
+from cockpit.runs import Run
 from cockpit.widgets.heatmap import ExpertHeatmap, Past, Scrub
 from cockpit.widgets.render_layer import LayerHistory
 from cockpit.widgets.render_pointer import Moment
@@ -28,13 +28,13 @@ class ExpertHistory:
 
     def __init__(
         self,
-        journal: Path,
+        run: Run,
         shown: ExpertHeatmap,
         total: Callable[[], int],
         start: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._shown, self._total, self._start = shown, total, start
-        self._archive = Archive(journal)
+        self._archive = Archive(run.journal, run.index)
         self._frames: dict[Kind, Frames] = {}
         self._scrubs: list[Scrub] = []
         self._step: int | None = None

@@ -9,12 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cockpit import archive as archives
+from cockpit import runs
 from cockpit.archive import Archive, Frames
+from cockpit.index.build import build
+from cockpit.loads import Kind
+from tests.ui.make_journal import Shape, run_directory
 from trainer.contract import messages as m
 
 
-def scanned(path: Path) -> Archive:
-    archive = Archive(path)
+def scanned(path: Path, index: Path | None = None) -> Archive:
+    archive = Archive(path, index)
     while not archive.scan():
         pass
     return archive
@@ -50,6 +54,23 @@ def resumed(step: int) -> m.Hello:
     return m.Hello(
         protocol=1, world=1, ranks=[], model=model, step=step, steps=9, tokens_per_step=1, attempt=2
     )
+
+
+@pytest.mark.parametrize("indexed", [0.0, 0.3, 0.7, 1.0])
+def test_with_an_index_the_same_is_found(tmp_path: Path, indexed: float) -> None:
+    run_directory(tmp_path, Shape(steps=200, crash=True, updates=True))
+    run = runs.find(tmp_path, "example")
+    whole = run.journal.read_bytes()
+    run.journal.write_bytes(whole[: int(len(whole) * indexed)])
+    if indexed:
+        build(run.journal, run.index)
+    run.journal.write_bytes(whole)
+    with_index, without = scanned(run.journal, run.index), scanned(run.journal)
+    kinds: tuple[Kind, ...] = ("experts", "updates")
+    for kind in kinds:
+        assert len(without.steps(kind)) == 200
+        assert with_index.steps(kind).tolist() == without.steps(kind).tolist()
+        assert with_index.offsets(kind).tolist() == without.offsets(kind).tolist()
 
 
 def test_what_an_abandoned_attempt_counted_is_forgotten(tmp_path: Path) -> None:
