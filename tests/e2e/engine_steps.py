@@ -2,7 +2,7 @@
 
 `torchrun -m tests.e2e.engine_steps CASES.json` reads {name: settings on top of the preset tiny}
 and leaves RANK.json beside it: for each name the ranks' losses, the gradient norms, and the weights
-after the last step. In the first step only rank 0 has tokens to predict.
+and routers' biases after the last step. In the first step only rank 0 has tokens to predict.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.e2e.desk import SMALL
 from trainer.contract import presets
 from trainer.engines.deepspeed import DeepSpeedEngine, join
 from trainer.llama4 import adapters, build
+from trainer.llama4.balance import Balance
 from trainer.place import Place
 
 STEPS, VOCABULARY, LENGTH = 3, 512, 48
@@ -43,22 +44,31 @@ def run(settings: list[str], place: Place, folder: Path) -> dict[str, Any]:
     def make_engine() -> DeepSpeedEngine:
         return DeepSpeedEngine(config, place, torch.device("cpu"), folder, make_model)
 
-    engine, losses, norms = make_engine(), [], []
+    def start() -> tuple[DeepSpeedEngine, Balance]:
+        engine = make_engine()
+        return engine, Balance(engine.module, config.moe, place.world)
+
+    (engine, balance), losses, norms = start(), [], []
     for step in range(STEPS):
         if resumed and step == 1:
             engine.save(folder)
             torch.distributed.barrier()
-            engine = make_engine()
+            engine, balance = start()
             engine.load(folder)
         chance = torch.Generator().manual_seed(10 * step + place.rank)
         tokens = torch.randint(VOCABULARY, (1, LENGTH), generator=chance)
         silent = (place.rank == 1 and step == 0) | (torch.rand(1, LENGTH, generator=chance) < 0.3)
         labels = torch.where(silent, -100, tokens)
-        loss = engine.forward(tokens, labels, 60, torch.arange(LENGTH)[None])
-        engine.backward(loss, last=True)
+        with balance.collecting():
+            loss = engine.forward(tokens, labels, 60, torch.arange(LENGTH)[None])
+        extra = balance.loss()
+        engine.backward(loss if extra is None else loss + extra, last=True)
         norms.append(engine.step(config.train.lr))
+        balance.end_step()
         losses.append(loss.item())
-    return {"losses": losses, "norms": norms, "weights": weights(engine.module)}
+    found = {"losses": losses, "norms": norms, "weights": weights(engine.module)}
+    biases = [b.tolist() for name, b in engine.module.named_buffers() if "bias_steps" in name]
+    return found | {"biases": biases}
 
 
 def weights(model: torch.nn.Module) -> dict[str, list[float]]:

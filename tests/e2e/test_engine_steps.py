@@ -37,6 +37,12 @@ EIGHT_BIT = {
     "adamw8bit, zero 2": ["engine.zero_stage=2", *_HERE, "optimizer.kind=adamw8bit"],
     "adamw8bit, zero 3, offloaded": ["optimizer.kind=adamw8bit"],
 }
+_LORA = ["adapter.kind=lora", "adapter.targets=[attention, shared, experts, router]"]
+BALANCED = {
+    "balanced, zero 3": ["moe.bias_rate=0.05", "moe.balance_coef=0.1"],
+    "balanced, zero 3, lora": ["moe.bias_rate=0.05", "moe.z_coef=0.1", *_LORA],
+    "balanced, zero 1": ["engine.zero_stage=1", *_HERE, "moe.bias_rate=0.05"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         for name, variants in ALIKE.items()
         for number, settings in enumerate(variants)
     }
-    for name, settings in EIGHT_BIT.items():
+    for name, settings in [*EIGHT_BIT.items(), *BALANCED.items()]:
         cases[name] = ["model.dtype=float32", *settings]
         cases[f"{name}, resumed"] = [*cases[name], "resumed"]
     (folder / "cases.json").write_text(json.dumps(cases))
@@ -98,3 +104,15 @@ def test_with_moments_of_8_bits_a_resumed_run_has_the_same_bits(
     usual = results[0]["zero 3 0"]
     assert results[0][name]["losses"][:2] == pytest.approx(usual["losses"][:2], rel=1e-4)
     assert results[0][name]["losses"][2] != usual["losses"][2]
+
+
+@pytest.mark.parametrize("name", BALANCED)
+def test_biases_of_routers_go_on_from_where_they_were(
+    name: str, results: list[dict[str, Any]]
+) -> None:
+    for rank in results:
+        assert rank[f"{name}, resumed"] == rank[name]
+    biases = results[0][name]["biases"]
+    assert results[1][name]["biases"] == biases, "moved by what all ranks counted"
+    assert any(abs(steps) > 1 for layer in biases for steps in layer), "before and after"
+    assert sum(map(len, biases)) == 4 * 16
