@@ -97,7 +97,8 @@ class Optimizer(Section):
     """The optimizer."""
 
     kind: Literal["adamw", "adamw8bit"] = "adamw"
-    """AdamW with float32 master weights; adamw8bit keeps its moments in 8 bits, by bitsandbytes."""
+    """AdamW with float32 master weights; adamw8bit keeps its moments in 8 bits, by bitsandbytes:
+    made for states on a GPU, slow where they are offloaded."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Decay of the first and second moment."""
     eps: float = 1e-8
