@@ -100,7 +100,10 @@ def _loop_product(x_NK: torch.Tensor, w_EKM: torch.Tensor, ends_E: torch.Tensor)
 def _loop_outer_product(
     x_NK: torch.Tensor, dy_NM: torch.Tensor, ends_E: torch.Tensor
 ) -> torch.Tensor:
-    dw_EKM = x_NK.new_zeros(len(ends_E), x_NK.shape[1], dy_NM.shape[1])
+    dw_EKM = x_NK.new_empty(len(ends_E), x_NK.shape[1], dy_NM.shape[1])
+    # Zeros only where nothing else is written: that is a pass over the memory of all experts.
+    for e in (ends_E.diff(prepend=ends_E.new_zeros(1)) == 0).nonzero().flatten().tolist():
+        dw_EKM[e].zero_()
     if (dtype := product_dtype(x_NK)) != x_NK.dtype:
         x_NK, dy_NM = x_NK.to(dtype), dy_NM.to(dtype)
         for e, rows in _groups(ends_E):
