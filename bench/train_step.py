@@ -114,7 +114,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     print(f"{options.layers} layers of hidden {options.hidden}, intermediate "
-          f"{options.intermediate}, vocabulary {options.vocabulary}, on {named(device)}")  # fmt: skip
+          f"{options.intermediate}, vocabulary {options.vocabulary}, on "
+          f"{named(device)}")  # fmt: skip
     if any(slow_products(getattr(torch, dtype), device) for dtype in options.dtypes):
         print(
             "This CPU has no bfloat16 products of its own. * a stock bfloat16 step: the time of "
