@@ -14,6 +14,7 @@ from trainer.llama4 import loss
 from trainer.llama4.attention import convert_attention
 from trainer.llama4.executions import choose
 from trainer.llama4.flops import flops_per_token
+from trainer.llama4.linear import widen
 from trainer.llama4.moe import make_sparse
 from trainer.llama4.quant import load_quantized, quantize_model_, quantized_values
 from trainer.llama4.recompute import recompute
@@ -97,6 +98,7 @@ def build(config: Config, text: Llama4TextConfig, device: torch.device = CPU) ->
     model.config.use_cache = False
     if config.moe.kind == "sparse":
         make_sparse(model)
+        widen(model.model)
     if config.train.loss == "chunked":
         loss.install(model)
     if config.activation_checkpointing != "none":

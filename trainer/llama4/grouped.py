@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
-from torch.utils.flop_counter import register_flop_formula
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 
 def grouped_mm(x_NK: torch.Tensor, w_EKM: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
@@ -100,7 +100,10 @@ def _loop_product(x_NK: torch.Tensor, w_EKM: torch.Tensor, ends_E: torch.Tensor)
 def _loop_outer_product(
     x_NK: torch.Tensor, dy_NM: torch.Tensor, ends_E: torch.Tensor
 ) -> torch.Tensor:
-    dw_EKM = x_NK.new_zeros(len(ends_E), x_NK.shape[1], dy_NM.shape[1])
+    dw_EKM = x_NK.new_empty(len(ends_E), x_NK.shape[1], dy_NM.shape[1])
+    # Zeros only where nothing else is written: that is a pass over the memory of all experts.
+    for e in (ends_E.diff(prepend=ends_E.new_zeros(1)) == 0).nonzero().flatten().tolist():
+        dw_EKM[e].zero_()
     if (dtype := product_dtype(x_NK)) != x_NK.dtype:
         x_NK, dy_NM = x_NK.to(dtype), dy_NM.to(dtype)
         for e, rows in _groups(ends_E):
@@ -121,12 +124,17 @@ def _(x_NK: torch.Tensor, dy_NM: torch.Tensor, ends_E: torch.Tensor) -> torch.Te
     return x_NK.new_empty(len(ends_E), x_NK.shape[1], dy_NM.shape[1])
 
 
-@register_flop_formula([torch.ops.l4cockpit.grouped_mm, torch.ops.l4cockpit.grouped_outer])
 def _flops(
     left: torch.Size, right: torch.Size, *_: object, out_shape: object = None, **options: object
 ) -> int:
     """Each row of the left once with each column that it meets."""
     return 2 * left[0] * left[1] * right[-1]
+
+
+_PRODUCTS = [torch.ops.l4cockpit.grouped_mm, torch.ops.l4cockpit.grouped_outer]
+if torch.ops.aten._grouped_mm not in flop_registry:  # torch 2.13 does not count its own
+    _PRODUCTS.append(torch.ops.aten._grouped_mm)
+register_flop_formula(_PRODUCTS)(_flops)
 
 
 def _groups(ends_E: torch.Tensor) -> Iterator[tuple[int, slice]]:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from trainer.llama4.grouped import grouped_mm
+from trainer.llama4.linear import linear
 
 
 class LowRank(nn.Module):
@@ -30,8 +31,8 @@ class LowRank(nn.Module):
         """What is added to the frozen product."""
         x = functional.dropout(x, self.dropout, self.training)
         # The scale goes where the tensor is smallest.
-        inner = functional.linear(x, self.lora_A) * self.scale
-        return functional.linear(inner, self.lora_B)
+        inner = linear(x, self.lora_A) * self.scale
+        return linear(inner, self.lora_B)
 
 
 class GroupedLowRank(nn.Module):

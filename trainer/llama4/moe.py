@@ -12,6 +12,7 @@ from transformers.models.llama4.modeling_llama4 import Llama4TextExperts, Llama4
 
 from trainer.llama4.dispatch import combine, dispatch
 from trainer.llama4.grouped import grouped_mm
+from trainer.llama4.linear import widen
 from trainer.llama4.lora import GroupedLowRank
 from trainer.llama4.pointwise import swiglu
 from trainer.llama4.quant.grouped import quantized_grouped_mm
@@ -50,6 +51,7 @@ class SparseMoe(nn.Module):
         self.experts = SparseExperts(stock.experts)
         self.router = SparseRouter.take_over(stock.router)
         self.shared_expert = stock.shared_expert
+        widen(self.shared_expert)
 
     def forward(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[T, H] of hidden states [..., H], and the router's logits [T, E]."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from transformers.models.llama4.modeling_llama4 import Llama4Router
 
+from trainer.llama4.linear import linear
 from trainer.llama4.lora import LowRank
 
 
@@ -73,7 +74,8 @@ class SparseRouter(Llama4Router):
 
     def forward(self, hidden_TH: torch.Tensor) -> Routing:  # type: ignore[override]
         """The routing of tokens [T, H]."""
-        logits_TE = torch.nn.functional.linear(hidden_TH, self.weight)
+        # Forward as stock does, to the bit: the choice hangs on small differences.
+        logits_TE = linear(hidden_TH, self.weight, stock_forward=True)
         if self.adapter is not None:
             logits_TE = logits_TE + self.adapter(hidden_TH)
         bias_E = self.bias_steps_E * self.bias_rate if self.bias_rate else None
