@@ -73,7 +73,7 @@ def ours(name: str, shape: str, presses: int) -> Result:
             terminal.press("p")
             terminal.until("paused")
             terminal.settle(1.0)
-        before = terminal.resident
+        before = terminal.peak = terminal.resident
         if name == "flood":
             served.flood(FLOOD)
         found = list(press(terminal, ("1", "1"), "memory ─", presses))

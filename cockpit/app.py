@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is; nothin
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -51,6 +52,15 @@ class Cockpit(App[int]):
         """The screen of the run that was asked for, once it is loaded."""
         self.register_theme(THEME)
         self.theme = THEME.name
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's own choice; where that is the terminal's, one of fewer bytes."""
+        chosen = super().get_driver_class()
+        if chosen.__name__ != "LinuxDriver":
+            return chosen
+        from cockpit.driver import LeanDriver  # noqa: PLC0415 - Textual imports drivers late, too
+
+        return LeanDriver
 
     def get_default_screen(self) -> Screen[None]:
         """The run's dashboard, or home; until that is loaded, a frame."""

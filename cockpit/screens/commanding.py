@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import Screen
 
 from cockpit import knobs
 from cockpit.client import NoSupervisor, new_id
 from cockpit.ringing import Bell
 from cockpit.runs import Run
+from cockpit.screens.calm import CalmScreen
 from cockpit.screens.feed import Feed, Link
 from cockpit.screens.helm import Helm
 from cockpit.screens.orders import Orders
@@ -34,7 +34,7 @@ from trainer.contract.messages import (
 READONLY = "read only: opened with --readonly, so no commands from here"
 
 
-class Commanding(Screen[None]):
+class Commanding(CalmScreen[None]):
     """Gives a run orders, and says what became of them. Subclasses draw."""
 
     class Ring(Message):

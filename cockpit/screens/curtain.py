@@ -11,11 +11,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.events import Key
-from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
 from cockpit.screens.arrange import arrange
+from cockpit.screens.calm import CalmScreen
 
 NAME, QUIET, RULE = (
     Style.parse(f"{how} on color(233)") for how in ("bold color(117)", "color(246)", "color(237)")
@@ -58,7 +58,7 @@ class _Frame(Widget):
         return sorted(pieces)
 
 
-class Curtain(Screen[None]):
+class Curtain(CalmScreen[None]):
     """Shown until a module is loaded; then rise(keys) is called with the keys that were pressed
     meanwhile."""
 
@@ -91,4 +91,5 @@ class Curtain(Screen[None]):
 
     async def _load(self) -> None:
         await asyncio.to_thread(importlib.import_module, self._module)
+        self.still = True  # what comes now covers it
         await self._rise(self._keys)

@@ -30,8 +30,8 @@ from trainer.contract.messages import Alarm, AnyOrder, Controls, Entry
 CHUNK = 2**17
 AT_ONCE = 2**17
 """Bytes of a journal that is read before the first frame; a longer one is read behind it."""
-SLICE = 256
-"""Entries that are taken in before keys have a turn."""
+SLICE = 1024
+"""Entries that are taken in before keys have a turn; enough for a picture to thin them out."""
 POLL = 2.0
 """Seconds between two looks at a journal that nobody serves."""
 _PATIENCE = (1.0, 5.0, 15.0, 30.0)

@@ -12,12 +12,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click
 from textual.message import Message
-from textual.screen import Screen
 
 from cockpit import runs
 from cockpit.client import NoSupervisor, start_supervisor
 from cockpit.runs import RunError
 from cockpit.screens.ask import Ask, start_question
+from cockpit.screens.calm import CalmScreen
 from cockpit.screens.dashboard import Dashboard
 from cockpit.screens.run_list import RunList, preset_rows
 from cockpit.widgets.canvas import Canvas
@@ -116,7 +116,7 @@ class Banner(Canvas):
         return grid
 
 
-class Home(Screen[None]):
+class Home(CalmScreen[None]):
     """Presets and runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -96,6 +96,7 @@ class Canvas(_Quiet):
 
     DEFAULT_CSS = "Canvas { layout: horizontal; width: 1fr; height: 1fr; overflow: hidden; }"
     ALLOW_SELECT = False
+    BLANK = True  # its tiles cover it
     TILES = 4
     """Into how many tiles it is divided: more for wide panels of which little changes."""
     TOPIC: ClassVar[str] = ""
@@ -104,6 +105,8 @@ class Canvas(_Quiet):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.grid = Grid(0, 0)
+        self._coming: tuple[int, int] | None = None
+        """The size that the next layout will give it."""
 
     def compose(self) -> ComposeResult:
         """The tiles."""
@@ -117,6 +120,9 @@ class Canvas(_Quiet):
     def redraw(self) -> None:
         """Draw anew, and send the difference."""
         width, height = self.content_region.size
+        if self._coming and self._coming != (width, height):
+            self.prepare(*self._coming)
+            return
         if not (width and height and self.display):
             return
         old, self.grid = self.grid, self.draw(width, height)
@@ -133,8 +139,16 @@ class Canvas(_Quiet):
     def prepare(self, width: int, height: int) -> None:
         """Draw for a size that it will have after the next layout, so that its first frame of
         that size is not a blank one."""
+        self._coming = width, height
         self.grid = self.draw(width, height)
         self._repaint_all()
+
+    def refresh(
+        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
+    ) -> Self:
+        """Lay out or compose anew. There is nothing to repaint but its tiles, and Textual would
+        send all of them when the focus comes or goes."""
+        return super().refresh(*regions, repaint=False, layout=layout, recompose=recompose)
 
     def _repaint_all(self) -> None:
         for tile in self.tiles():
@@ -144,8 +158,13 @@ class Canvas(_Quiet):
         """The tiles from left to right."""
         return self.query_children(Tile)
 
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """Show who has the keys. No style sheet does that, so none is applied again."""
+        self.redraw()
+
     def on_resize(self, _event: Resize) -> None:
         """Draw for the new size."""
+        self._coming = None
         self.redraw()
 
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from textual.binding import Binding, BindingType
-from textual.events import Blur, Focus
 from textual.message import Message
 
 from cockpit import metrics
@@ -133,11 +132,3 @@ class MetricChart(Navigated):
         if names:
             at = names.index(self.metric.name) if self.metric.name in names else -1
             self.plot(names[(at + by) % len(names)])
-
-    def on_focus(self, _event: Focus) -> None:
-        """Show which chart has the keys."""
-        self.redraw()
-
-    def on_blur(self, _event: Blur) -> None:
-        """Another has them now."""
-        self.redraw()

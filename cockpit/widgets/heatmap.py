@@ -67,14 +67,6 @@ class ExpertHeatmap(HeatPanel, can_focus=True):
             super().__init__()
             self.scrub = scrub
 
-    def on_focus(self) -> None:
-        """Show the pointer."""
-        self.redraw()
-
-    def on_blur(self) -> None:
-        """Hide it."""
-        self.redraw()
-
     # --- keys ----------------------------------------------------------------------------
 
     def action_move(self, down: int, across: int) -> None:
