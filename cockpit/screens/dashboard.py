@@ -135,7 +135,7 @@ class Dashboard(Commanding):
         self._header.show(replace(header, role=self._helm.role))
         self._desk.draw(awaits)
         self._draw_experts(awaits)
-        self._memory.show(state.memory, state.system, state.hello)
+        self._memory.show(state.memory, state.system, state.hello, state.step_split)
         self._events.show(picture.events)
         if state.state in TICKING:
             self._soon(1.0)

@@ -85,8 +85,17 @@ PANELS = (
                 "uneven of its experts, first of all one with an alarm. Movement (u): how far an "
                 "expert's trained weights moved, relative to the median; Ø got tokens and yet did "
                 "not move, · has nothing to train"),
-    ("memory", "per rank: what its device holds (on CPU: its resident memory), the host's RAM, and "
-               "the training state that lies off the device"),
+    ("memory", "per device: █ allocated by the run, ▓ reserved by its allocator beyond that, "
+               "▒ CUDA's own, ░ other processes (with CUDA's own where the driver does not tell "
+               "whose it is), · free; │ the highest that was allocated. On CPU: each rank's "
+               "resident memory. Percent, °C, W: how busy, of GPUs on the supervisor's host"),
+    ("", "! and yellow: with its peak and what others hold a device is over 90 % full; red: over "
+         "97 %, the next peak may fail. Many devices are a map of that figure, ▸ the worst, told "
+         "below it"),
+    ("", "host: █ the ranks, ░ all else. offload: training state in the hosts' RAM, and what of "
+         "their RAM is pinned. NVMe: state on disk, its rates, and how much of the time the "
+         "slowest rank stands still for it. step: what its time goes into, mean of 20 steps, "
+         "rank 0"),
     ("alarms", "the worst is on the first line. i note, ! warning, !! critical. An expert: below "
                "0.8 or above 2 times the even share, 0.5 or 3.2, dead or above 6 (alarms.* of the "
                "configuration); a loss that is not finite"),
