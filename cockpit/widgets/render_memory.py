@@ -20,6 +20,9 @@ from trainer.contract.messages import Hello, Memory, System
 _BESIDE = 44
 """Columns from which a line below the devices has a bar and text side by side."""
 
+_LEAST = 2
+"""Lines below the devices that stay whatever the room: the host, and a step's time."""
+
 
 def memory_panel(
     width: int,
@@ -39,11 +42,10 @@ def memory_panel(
         grid.put(height // 2, 2, "no sample yet", Ink.DIM)
         return grid
     room = height - 1
-    least = min(len(lines), max(room // 3, 1))
-    if len(devices) + least <= room:
+    if len(devices) + min(len(lines), _LEAST) <= room:
         _rows(grid, devices, lines, step or {})
     else:
-        _map(grid, devices, lines[:least])
+        _map(grid, devices, lines[: max(room // 3, 1)])
     return grid
 
 
@@ -60,10 +62,9 @@ def _rows(
 ) -> None:
     room = grid.height - 1
     lines = lines[: room - len(devices)]
-    beside = max((len(line.texts[0][0]) for line in lines if line.total), default=0)
     row, start, spare = 1, LABEL + 1 + grid.width // 3, room - len(lines)
     if devices:
-        how = plan(devices, grid.width, room - len(lines), beside)
+        how = plan(devices, grid.width, room - len(lines), _beside(lines))
         row, start, spare = table(grid, 1, how), how.start, spare - how.rows
     explained = spare > 1 and any(use.on_gpu for use in devices)
     spare -= 2 if explained else int(spare > 0)
@@ -73,6 +74,11 @@ def _rows(
     row = _lines(grid, row, lines, start)
     if spare > step_rows(step):
         rest.step_table(grid, row + 1, step, min(max(start, LABEL + 12), grid.width - 15))
+
+
+def _beside(lines: Sequence[rest.Line]) -> int:
+    """Columns of the widest figure that stands beside a bar."""
+    return max((len(line.texts[0][0]) for line in lines if line.total), default=0)
 
 
 def step_rows(step: Mapping[str, float]) -> int:
@@ -93,7 +99,8 @@ def _map(grid: Grid, devices: Sequence[Use], lines: Sequence[rest.Line]) -> None
     if left > 2 and how.bars:
         _legend(grid, row + 1, devices)
         row += 2
-    _lines(grid, row + (left > 0), lines, LABEL + 1 + max(grid.width // 3, 4))
+    start = min(LABEL + 1 + grid.width // 3, grid.width - _beside(lines))
+    _lines(grid, row + (left > 0), lines, start)
 
 
 def _lines(grid: Grid, row: int, lines: Sequence[rest.Line], start: int) -> int:
