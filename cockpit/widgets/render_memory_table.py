@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cockpit.widgets.grid import Grid, Ink
-from cockpit.widgets.memory_use import FULL, TIGHT, Use, worst
+from cockpit.widgets.memory_use import FULL, TIGHT, Use
 from cockpit.widgets.render_bar import bar
 from cockpit.widgets.units import gib, part
 
@@ -23,7 +23,11 @@ class Column(NamedTuple):
 
     wanted: int
     head: str
-    text: Callable[[Use], str]
+    figure: Callable[[Use], str]
+
+    def text(self, use: Use) -> str:
+        """Its figure of one device; a process that is on none has only the first."""
+        return self.figure(use) if use.on_gpu or not self.wanted or self in ON_CPU else ""
 
     def width(self, devices: Sequence[Use], headed: bool) -> int:
         """Of its widest figure, and of its heading if there is one."""
@@ -32,6 +36,11 @@ class Column(NamedTuple):
 
 def _known(value: float | None, unit: str) -> str:
     return "NA" if value is None else f"{value:.0f}{unit}"
+
+
+def _told(size: int | None) -> str:
+    """What a rank tells; nothing before it does."""
+    return "" if size is None else gib(size)
 
 
 def _power(use: Use) -> str:
@@ -50,16 +59,16 @@ def _temperature(use: Use) -> str:
 
 COLUMNS = (
     Column(0, "allocated", lambda use: part(use.used, use.total)),
-    Column(4, "peak", lambda use: gib(use.peak)),
-    Column(5, "reserved", lambda use: gib(use.reserved)),
-    Column(6, "others", lambda use: gib(use.outside)),
+    Column(4, "peak", lambda use: _told(use.peak)),
+    Column(5, "reserved", lambda use: _told(use.reserved)),
+    Column(6, "others", lambda use: "" if use.reserved is None else gib(use.outside)),
     Column(1, "", _busy),
     Column(2, "", _temperature),
     Column(3, "", _power),
 )
 ON_CPU = (
     Column(0, "resident", lambda use: part(use.used, use.total)),
-    Column(1, "peak", lambda use: gib(use.peak)),
+    Column(1, "peak", lambda use: _told(use.peak)),
 )
 
 
@@ -115,21 +124,20 @@ def table(grid: Grid, row: int, how: Plan) -> int:
         heads = [column.head for column in how.columns]
         _figures(grid, row, how, heads, Ink.DIM)
         row += 1
-    pressed = worst(how.devices)
-    for number, use in enumerate(how.devices):
-        _device(grid, row, how, use, number == pressed)
+    for use in how.devices:
+        _device(grid, row, how, use)
         row += 1
         if how.below:
-            texts = [f"{column.head} {column.text(use)}".strip() for column in how.below]
-            _listed(grid, row, texts)
+            texts = [(column.head, column.text(use)) for column in how.below]
+            _listed(grid, row, [f"{head} {text}".strip() for head, text in texts if text])
             row += 1
     return row
 
 
-def _device(grid: Grid, row: int, how: Plan, use: Use, is_worst: bool) -> None:
+def _device(grid: Grid, row: int, how: Plan, use: Use) -> None:
     ink = severity(use)
     grid.put(row, 0, use.label, Ink.DIM if ink is None else ink)
-    if is_worst and ink is not None:
+    if ink is not None:
         grid.put(row, LABEL - 1, "!", ink)
     length = how.start - 1 - LABEL
     if length >= LEAST_BAR and use.total and use.used is not None:

@@ -172,6 +172,16 @@ def test_a_narrow_panel_tells_the_rest_below_each_gpu() -> None:
     assert text[3].startswith("rank 1")
 
 
+def test_devices_short_of_memory_are_marked_by_a_sign_as_well_as_by_colour() -> None:
+    samples = {n: memory(n, peak=peak * GIB) for n, peak in enumerate((62, 88, 95))}
+    for width, height in ((118, 12), (48, 8)):
+        grid = memory_panel(width, height, samples, system(3), hello(3))
+        rows = [n for n, line in enumerate(grid.lines()) if line.startswith("rank")]
+        assert [grid.text(row)[7] for row in rows] == [" ", "!", "!"]
+        inks = [grid.inks[row, 7] for row in rows]
+        assert inks[1:] == [Ink.WARN, Ink.BAD]
+
+
 @pytest.mark.parametrize("count", [1, 4, 8])
 def test_up_to_eight_gpus_are_rows(count: int) -> None:
     text = panel(62, 15, {n: memory(n) for n in range(count)}, system(count), hello(count))
@@ -238,6 +248,8 @@ def test_while_the_model_loads_gpus_and_processes_are_on_screen() -> None:
     text = panel(60, 9, {}, seen, None)
     assert text[1].startswith("GPU 0") and "70.0/100 GiB" in text[1]
     assert any(line.startswith("rank 0") and "3.00" in line for line in text)
+    wide = panel(118, 9, {}, seen, None)
+    assert not any("NA" in line for line in wide if line.startswith(("GPU", "rank")))
     assert panel(40, 5, {}, None, None)[2].strip() == "no sample yet"
 
 
