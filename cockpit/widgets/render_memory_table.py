@@ -111,7 +111,7 @@ def plan(devices: Sequence[Use], width: int, height: int, least: int) -> Plan:
     columns = chosen(devices, width, headed)
     # A heading over what says itself what it is would be a waste of a row.
     headed = headed and any(column.head for column in columns if column.wanted)
-    below = tuple(column for column in kinds if column not in columns)
+    below = tuple(column for column in sorted(kinds) if column not in columns)
     if headed or height < 2 * len(devices):
         below = ()
     figures = sum(column.width(devices, headed) + 2 for column in columns) - 2
