@@ -179,6 +179,11 @@ class Dashboard(Commanding):
         alone = self.query_one(f"#{_FIRST.get(name, name)}") if self._alone else None
         self.set_focus(alone if alone is not None and alone.can_focus else None)
 
+    @property
+    def topic(self) -> str:
+        """What the help begins with where nothing has the focus."""
+        return self._alone or ""
+
     def on_metric_chart_enlarge(self, event: MetricChart.Enlarge) -> None:
         """A chart alone over the screen, or back."""
         name = event.chart.id or ""
