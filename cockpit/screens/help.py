@@ -93,8 +93,8 @@ PANELS = (
     ("events", "launches, checkpoints, failures, answers to commands, warnings of the trainer"),
 )  # fmt: skip
 MEMORY = (
-    ("█ ▓", "allocated by the run; reserved by its allocator beyond that, and soon given back. On "
-            "CPU: a rank's resident memory, against the host's"),
+    ("█ ▓", "allocated by the run; reserved by its allocator beyond that, for use again. On CPU: a "
+            "rank's resident memory, against the host's"),
     ("▒ ░", "CUDA's own for the run; other processes. Where the driver does not tell whose it is "
             "(in most containers) CUDA's own is among the others"),
     ("· │", "free; the highest that was allocated since the start"),
