@@ -120,8 +120,9 @@ class Cockpit(App[int]):
         """What everything means."""
         from cockpit.screens.help import Help  # noqa: PLC0415 - seldom wanted
 
+        topic = getattr(self.screen, "topic", "")
         if not isinstance(self.screen, Help):
-            self.push_screen(Help(getattr(self.screen.focused, "TOPIC", "")))
+            self.push_screen(Help(getattr(self.screen.focused, "TOPIC", "") or topic))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: the described keys of the screen, and the app's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -46,6 +46,14 @@ class SavedCheckpoint(NamedTuple):
     path: str
 
 
+class Recent(NamedTuple):
+    """What the averages over the newest steps need of one."""
+
+    tokens: int
+    seconds: float
+    split: dict[str, float]
+
+
 class Pending(NamedTuple):
     """A command without its final answer yet."""
 
@@ -84,12 +92,23 @@ class RunState:
     updated: float | None = None
     since: float | None = None
     """When `state` began."""
-    _recent: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _recent: deque[Recent] = field(default_factory=lambda: deque(maxlen=_WINDOW))
 
     @property
     def over(self) -> bool:
         """Whether nothing runs any more."""
         return self.state in OVER
+
+    @property
+    def step_split(self) -> dict[str, float]:
+        """Mean seconds of a step by what they went into, over the newest steps; `rest` is what
+        the trainer could not tell. Empty while there are none."""
+        total: defaultdict[str, float] = defaultdict(float)
+        for recent in self._recent:
+            for name, seconds in recent.split.items():
+                total[name] += seconds
+            total["rest"] += max(recent.seconds - sum(recent.split.values()), 0.0)
+        return {name: seconds / len(self._recent) for name, seconds in total.items() if seconds}
 
     def apply(self, entry: Entry) -> None:
         """Take in the next entry. One that is already in here (by its number) changes nothing."""
@@ -139,11 +158,11 @@ class RunState:
         if self.state in ("starting", "restarting", "loading"):
             self._become("training", "")
         self.step, self.loss, self.lr = entry.step, entry.loss, entry.lr
-        self._recent.append((entry.tokens, entry.seconds))
-        seconds = sum(seconds for _, seconds in self._recent)
+        self._recent.append(Recent(entry.tokens, entry.seconds, entry.split))
+        seconds = sum(recent.seconds for recent in self._recent)
         self.seconds_per_step = seconds / len(self._recent)
         self.tokens_per_second = (
-            sum(tokens for tokens, _ in self._recent) / seconds if seconds > 0 else None
+            sum(recent.tokens for recent in self._recent) / seconds if seconds > 0 else None
         )
 
     def _checkpoint(self, entry: messages.Checkpoint) -> None:

@@ -19,7 +19,7 @@ from trainer.schedule import learning_rate
 from trainer.setup import Parts, versions
 from trainer.store import Store
 from trainer.telemetry.experts import ExpertLoad
-from trainer.telemetry.memory import sample
+from trainer.telemetry.memory import MemoryGauge
 from trainer.telemetry.report import Reporter
 from trainer.telemetry.stopwatch import Stopwatch
 
@@ -66,6 +66,7 @@ class Loop:
         self._keeper = Keeper(
             run_dir / layout.CHECKPOINTS, config.checkpoint.keep, parts.engine, store, reporter
         )
+        self._gauge = MemoryGauge(parts.engine, place.rank)
         self._sampled_at = 0.0
         self._stopped = False
         self._agreed: deque[AnyOrder] = deque()  # agreed on, not yet followed
@@ -128,7 +129,7 @@ class Loop:
     def _step(self) -> None:
         step = self.progress.step + 1
         lr = learning_rate(self._config.train, step) * self.progress.knobs["lr_scale"]
-        watch, losses = Stopwatch(self._engine.device), []
+        watch, losses = Stopwatch(self._engine.device, self._engine.waited), []
         for batch in self._batches.of(step):
             watch.lap("data")
             with self._counter.counting(), self._balance.collecting():
@@ -168,7 +169,7 @@ class Loop:
         due = step.step % self._load.every == 0 and now - self._sampled_at >= MEMORY_APART
         if due or step.step == 1:
             self._sampled_at = now
-            self._reporter.memory(sample(self._engine, self._place.rank, step.step))
+            self._reporter.memory(self._gauge.sample(step.step))
 
     # --- orders -------------------------------------------------------------------------
 

@@ -135,7 +135,7 @@ class Dashboard(Commanding):
         self._header.show(replace(header, role=self._helm.role))
         self._desk.draw(awaits)
         self._draw_experts(awaits)
-        self._memory.show(state.memory, state.system, state.hello)
+        self._memory.show(state.memory, state.system, state.hello, state.step_split)
         self._events.show(picture.events)
         if state.state in TICKING:
             self._soon(1.0)
@@ -178,6 +178,11 @@ class Dashboard(Commanding):
         self._arrange()
         alone = self.query_one(f"#{_FIRST.get(name, name)}") if self._alone else None
         self.set_focus(alone if alone is not None and alone.can_focus else None)
+
+    @property
+    def topic(self) -> str:
+        """What the help begins with where nothing has the focus."""
+        return self._alone or ""
 
     def on_metric_chart_enlarge(self, event: MetricChart.Enlarge) -> None:
         """A chart alone over the screen, or back."""

@@ -85,19 +85,40 @@ PANELS = (
                 "uneven of its experts, first of all one with an alarm. Movement (u): how far an "
                 "expert's trained weights moved, relative to the median; Ø got tokens and yet did "
                 "not move, · has nothing to train"),
-    ("memory", "per rank: what its device holds (on CPU: its resident memory), the host's RAM, and "
-               "the training state that lies off the device"),
+    ("memory", "who holds each device, the host's memory, training state that lies off the "
+               "devices, and what a step's time goes into; its glyphs are explained below"),
     ("alarms", "the worst is on the first line. i note, ! warning, !! critical. An expert: below "
                "0.8 or above 2 times the even share, 0.5 or 3.2, dead or above 6 (alarms.* of the "
                "configuration); a loss that is not finite"),
     ("events", "launches, checkpoints, failures, answers to commands, warnings of the trainer"),
 )  # fmt: skip
+MEMORY = (
+    ("█ ▓", "allocated by the run; reserved by its allocator beyond that, for use again. On CPU: a "
+            "rank's resident memory, against the host's"),
+    ("▒ ░", "CUDA's own for the run; other processes. Where the driver does not tell whose it is "
+            "(in most containers) CUDA's own is among the others"),
+    ("· │", "free; the highest that was allocated since the start"),
+    ("!", "with its peak and what others hold, the device is over 90 % full (yellow); over 97 % "
+          "the next peak may fail (red)"),
+    ("map", "where there are more devices than rows: each with that percentage, ▸ the worst, which "
+            "is told below"),
+    ("% °C W", "how busy, how hot, at what power of what limit: of GPUs on the supervisor's host. "
+               "NA: no such sensor"),
+    ("host", "█ the ranks' processes, ░ all else"),
+    ("offload", "training state in the RAM of all hosts, and how much of that RAM is pinned"),
+    ("NVMe", "training state on disk, the ranks' rates together, and of what part of the time the "
+             "slowest rank stands still for it"),
+    ("step", "seconds of a step and what they go into, mean of the newest 20, as rank 0 spends "
+             "them. offload: standing still for the disk; copies to and from the host's memory are "
+             "within the others"),
+    ("disk", "space left for the run directory, and what its ranks read and write on any disk"),
+)  # fmt: skip
 _SECTIONS = {
     "": ("keys", KEYS), "states": ("states", STATES), "panels": ("panels", PANELS),
     "charts": ("keys of a chart (1, 5)", CHART_KEYS),
-    "experts": ("keys of the experts (2)", HEAT_KEYS),
+    "experts": ("keys of the experts (2)", HEAT_KEYS), "memory": ("memory (3)", MEMORY),
 }  # fmt: skip
-"""What each topic (Canvas.TOPIC) is about."""
+"""What each topic (Canvas.TOPIC, Dashboard.topic) is about."""
 
 
 class Page(Canvas):

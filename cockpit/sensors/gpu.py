@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from trainer.contract.messages import Gpu
@@ -14,7 +14,7 @@ _KIB = 1024
 
 
 class Gpus:
-    """The GPUs of this host; those in CUDA_VISIBLE_DEVICES, where that is set."""
+    """The GPUs of this host; those in CUDA_VISIBLE_DEVICES, in its order, where that is set."""
 
     def __init__(self) -> None:
         self._nvml: Any = None
@@ -29,9 +29,21 @@ class Gpus:
         except Exception:  # noqa: BLE001, RUF100 - NVML raises many things, none of them matters
             self._devices = []
 
-    def read(self) -> list[Gpu]:
-        """One row a GPU."""
-        return [self._read(index, device) for index, device in self._devices]
+    def read(self, pids: Collection[int] = ()) -> list[Gpu]:
+        """One row a GPU, in the order in which the run counts them. pids are the run's ranks."""
+        rows = [self._read(index, device) for index, device in self._devices]
+        held = [self._held(device) for _, device in self._devices]
+        # A container with pids of its own sees none of them, or those of others.
+        if any(pid in processes for processes in held for pid in pids):
+            for row, processes in zip(rows, held, strict=True):
+                row.memory_run = sum(processes.get(pid, 0) for pid in set(pids))
+        return rows
+
+    def _held(self, device: Any) -> dict[int, int]:
+        """Bytes of each process that computes on a GPU; without those that NVML cannot tell."""
+        nvml = self._nvml
+        rows = _attempt(lambda: nvml.nvmlDeviceGetComputeRunningProcesses(device)) or ()
+        return {int(row.pid): int(row.usedGpuMemory) for row in rows if row.usedGpuMemory}
 
     def _visible(self) -> list[tuple[int, Any]]:
         nvml = self._nvml
@@ -43,9 +55,9 @@ class Gpus:
         wanted = [part.strip() for part in chosen.split(",") if part.strip()]
         return [
             (index, device)
+            for name in wanted
             for index, device in every
-            if str(index) in wanted
-            or any(_text(nvml.nvmlDeviceGetUUID(device)).startswith(w) for w in wanted)
+            if str(index) == name or _text(nvml.nvmlDeviceGetUUID(device)).startswith(name)
         ]
 
     def _read(self, index: int, device: Any) -> Gpu:

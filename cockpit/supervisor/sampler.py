@@ -31,6 +31,6 @@ async def sample(
     while True:
         current = dict(pids())
         system = await asyncio.to_thread(host.read, current)
-        system.gpus = await asyncio.to_thread(gpus.read)
+        system.gpus = await asyncio.to_thread(gpus.read, current.values())
         deliver(system)
         await asyncio.sleep(interval(time.monotonic() - began))

@@ -34,7 +34,7 @@ class RunHeader(Canvas):
 
 
 class MemoryPanel(Canvas):
-    """Memory per rank, host, offload."""
+    """Memory per device, host, offload, and a step's time."""
 
     TILES = 2
 
@@ -43,17 +43,22 @@ class MemoryPanel(Canvas):
         self._memory: Mapping[int, Memory] = {}
         self._system: System | None = None
         self._hello: Hello | None = None
+        self._step: Mapping[str, float] = {}
 
     def show(
-        self, memory: Mapping[int, Memory], system: System | None, hello: Hello | None
+        self,
+        memory: Mapping[int, Memory],
+        system: System | None,
+        hello: Hello | None,
+        step: Mapping[str, float],
     ) -> None:
-        """Draw the newest samples."""
-        self._memory, self._system, self._hello = memory, system, hello
+        """Draw the newest samples; step is the mean seconds of a step, by part."""
+        self._memory, self._system, self._hello, self._step = memory, system, hello, step
         self.redraw()
 
     def draw(self, width: int, height: int) -> Grid:
         """The bars."""
-        return memory_panel(width, height, self._memory, self._system, self._hello)
+        return memory_panel(width, height, self._memory, self._system, self._hello, self._step)
 
 
 class EventList(Canvas):

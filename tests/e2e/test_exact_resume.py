@@ -18,6 +18,9 @@ def test_paused_stopped_and_resumed_as_if_never(desk: Desk, preset: str) -> None
     settings = (f"train.steps={STEPS}", "checkpoint.every=0")
     straight = desk.train(preset, *settings)
     assert_each_once(straight.steps(), STEPS)
+    on_disk = preset == "tiny-nvme"  # what waits for the disk says so
+    assert all(("offload" in step["split"]) == on_disk for step in straight.journal("step"))
+    assert all(("nvme_free" in sample) == on_disk for sample in straight.journal("memory"))
 
     broken = desk.start(preset, *settings)
     broken.until_step(2)

@@ -44,3 +44,5 @@ def test_the_loss_falls_and_memory_is_the_gpus(tmp_path: Path, offload: str) -> 
     assert hello["ranks"][0]["device"] == "cuda:0"
     memory = [message for message in messages if message["type"] == "memory"]
     assert all(0 < sample["allocated"] <= sample["reserved"] for sample in memory)
+    for sample in memory:
+        assert sample["reserved"] <= sample["device_total"] - sample["device_free"]

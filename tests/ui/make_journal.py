@@ -64,7 +64,12 @@ class Writer:
     def hello(self, step: int) -> m.Entry:
         s = self.shape
         ranks = [
-            m.Rank(rank=r, pid=4000 + r, host="node1", device=f"cuda:{r}" if s.gpus else "cpu")
+            m.Rank(
+                rank=r,
+                pid=4000 + r,
+                host=f"node{r // 8 + 1}" if s.gpus else "node1",
+                device=f"cuda:{r % 8}" if s.gpus else "cpu",
+            )
             for r in range(s.ranks)
         ]
         model = m.Model(
@@ -136,21 +141,34 @@ class Writer:
             yield m.Memory(
                 step=n, rank=rank, allocated=used, reserved=int(used * 1.08), peak=int(base * 1.2),
                 host_pinned=256 * 2**20, offload_cpu=int(0.4 * base), offload_nvme=0,
+                **self.device(rank, used),
             )  # fmt: skip
+
+    def device(self, rank: int, used: int) -> dict[str, int]:
+        """One rank's GPU is shared with a process of somebody else."""
+        if not self.shape.gpus:
+            return {}
+        total = int(139.8 * GIB)
+        other = int(58.5 * GIB) if rank == self.shape.ranks * 2 // 3 else 0
+        return {"device_total": total, "device_free": total - int(used * 1.08) - GIB // 2 - other}
 
     def system(self) -> m.Entry:
         s, r = self.shape, self.random
         gpus = [
             m.Gpu(
-                index=i, name="NVIDIA H200", memory_used=70 * GIB, memory_total=int(139.8 * GIB),
+                index=i, name="NVIDIA H200", memory_used=70 * GIB + i * GIB // 2,
+                memory_total=int(139.8 * GIB), memory_run=69 * GIB,
                 utilisation=0.9 + 0.1 * r.random(), temperature=float(r.integers(58, 66)),
                 power=640 + 20 * r.random(), power_limit=700.0,
             )
-            for i in range(s.gpus)
+            for i in range(min(s.gpus, 8))
         ]  # fmt: skip
         return m.System(
-            gpus=gpus,
-            processes=[m.Process(rank=k, pid=4000 + k, rss=GIB, cpu=1.0) for k in range(s.ranks)],
+            host="node1", gpus=gpus,
+            processes=[
+                m.Process(rank=k, pid=4000 + k, rss=GIB, cpu=1.0, disk_read=0.0, disk_write=6e5)
+                for k in range(min(s.ranks, 8))
+            ],
             ram_used=int(9.1 * GIB), ram_total=int(31.2 * GIB), cpu=0.87, load=2.2,
             disk_free=120 * GIB, disk_read=0.0, disk_write=1.2e6,
         )  # fmt: skip

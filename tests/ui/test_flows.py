@@ -239,7 +239,9 @@ async def test_help_explains_keys_and_states(supervisor: FakeSupervisor) -> None
 async def test_help_begins_with_the_panel_that_has_the_keys(supervisor: FakeSupervisor) -> None:
     app = open_run(supervisor.run)
     async with app.run_test(size=(120, 40)) as pilot:
-        for panel, heading in (("2", "keys of the experts"), ("1", "keys of a chart")):
+        for panel, heading in (
+            ("2", "keys of the experts"), ("1", "keys of a chart"), ("3", "memory (3)"),
+        ):  # fmt: skip
             await pilot.press(panel, "question_mark")
             await until(pilot, lambda: bool(text_of(app, "page").strip()))
             assert text_of(app, "page").startswith(heading)

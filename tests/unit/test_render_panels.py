@@ -9,8 +9,6 @@ from cockpit.widgets.grid import Grid, Ink, cells_of, decode, fit
 from cockpit.widgets.render_events import Event, events_panel, wrap
 from cockpit.widgets.render_header import Header, footer, header
 from cockpit.widgets.render_home import PresetRow, RunRow, home, row_at
-from cockpit.widgets.render_memory import memory_panel
-from trainer.contract.messages import Gpu, Hello, Memory, Model, Process, Rank, System
 
 GIB = 2**30
 
@@ -97,55 +95,6 @@ def test_the_header_draws_at_any_size(width: int, height: int, step: int, steps:
 def test_the_footer_keeps_whole_keys() -> None:
     keys = [("p", "pause"), ("c", "checkpoint")]
     assert footer(12, 2, ("note", "pause sent…"), keys).lines() == [" • pause s…", " p pause"]
-
-
-def memory(rank: int, **changes: int) -> Memory:
-    values = {"allocated": GIB, "reserved": GIB, "peak": 2 * GIB, "host_pinned": 0,
-              "offload_cpu": GIB // 2, "offload_nvme": 0}  # fmt: skip
-    return Memory(step=1, rank=rank, **{**values, **changes})
-
-
-def system(**changes: object) -> System:
-    values: dict[str, object] = {"gpus": [], "processes": [], "ram_used": 8 * GIB,
-                                 "ram_total": 32 * GIB}  # fmt: skip
-    return System(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def hello(device: str) -> Hello:
-    model = Model(
-        layers=4, moe_layers=[0], experts=16, experts_per_token=1, hidden=8, vocabulary=8,
-        parameters=8, trainable=8,
-    )  # fmt: skip
-    rank = Rank(rank=0, pid=1, host="h", device=device)
-    return Hello(protocol=1, world=1, ranks=[rank], model=model, step=0, steps=1, tokens_per_step=1)
-
-
-def test_cpu_ranks_are_measured_against_the_hosts_memory() -> None:
-    text = memory_panel(70, 8, {0: memory(0), 1: memory(1)}, system(cpu=0.5), hello("cpu")).lines()
-    assert text[0].endswith("peak 2.00 GiB")
-    assert text[1].startswith("rank 0  ━")
-    assert "1.00 GiB · peak 2.00 GiB" in text[1]
-    assert "8.00/32.0 GiB · CPU 50 %" in text[3]
-    assert "CPU 1.00 GiB · NVMe 0 B" in text[5]
-
-
-def test_a_gpu_without_sensors_shows_na() -> None:
-    gpu = Gpu(index=0, name="H200", memory_total=140 * GIB)
-    text = "\n".join(
-        memory_panel(90, 8, {0: memory(0)}, system(gpus=[gpu]), hello("cuda:0")).lines()
-    )
-    assert "1.00/140 GiB" in text
-    assert "NA NA NA" in text
-
-
-def test_while_the_model_loads_the_processes_are_on_screen() -> None:
-    seen = system(processes=[Process(rank=0, pid=1, rss=3 * GIB)])
-    assert "3.00 GiB" in memory_panel(60, 8, {}, seen, None).lines()[1]
-
-
-def test_ranks_that_do_not_fit_are_counted() -> None:
-    text = memory_panel(60, 8, {n: memory(n) for n in range(64)}, system(), None).lines()
-    assert any("61 more ranks" in line for line in text)
 
 
 def test_events_are_wrapped_and_the_newest_is_last() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -18,16 +19,32 @@ from cockpit.sensors.host import Host
 
 def test_the_host_is_sampled(tmp_path: Path) -> None:
     host = Host(tmp_path)
-    host.read({0: os.getpid()})
+    first = host.read({0: os.getpid()}).processes[0]
+    assert first.cpu is None and first.disk_write is None  # rates need two readings
     time.sleep(0.05)
     system = host.read({0: os.getpid(), 1: 2**22 + 1})
+    assert system.host == socket.gethostname()
     assert system.ram_total and system.ram_used and system.ram_used < system.ram_total
     assert system.cpu is not None and 0 <= system.cpu <= 1
     assert system.disk_free and system.disk_free > 0
     mine, nobody = system.processes
     assert (mine.rank, mine.pid) == (0, os.getpid())
     assert mine.rss and mine.rss > 2**20 and mine.cpu is not None
-    assert nobody.rss is None and nobody.cpu is None
+    assert nobody.rss is None and nobody.cpu is None and nobody.disk_write is None
+
+
+def test_what_a_process_writes_to_disk_is_its_rate(tmp_path: Path) -> None:
+    host, mine = Host(tmp_path), {0: os.getpid()}
+    host.read(mine)
+    before = psutil.Process().io_counters().write_bytes
+    with (tmp_path / "file").open("wb") as file:
+        file.write(bytes(2**20))
+        file.flush()
+        os.fsync(file.fileno())
+    process = host.read(mine).processes[0]
+    grown = psutil.Process().io_counters().write_bytes - before  # none where /tmp is memory
+    assert process.disk_write is not None and process.disk_read is not None
+    assert (process.disk_write > 0) == (grown > 0)
 
 
 def test_a_process_that_ends_between_samples_loses_its_values(tmp_path: Path) -> None:
@@ -76,6 +93,11 @@ class FakeNvml:
             "nvmlDeviceGetTemperature": 40,
             "nvmlDeviceGetPowerUsage": 350_000,
             "nvmlDeviceGetClockInfo": 1980,
+            "nvmlDeviceGetComputeRunningProcesses": [
+                SimpleNamespace(pid=70, usedGpuMemory=3),
+                SimpleNamespace(pid=71, usedGpuMemory=1),
+                SimpleNamespace(pid=72, usedGpuMemory=None),
+            ],
         }
         if name == "nvmlDeviceGetHandleByIndex":
             return lambda index: index
@@ -104,11 +126,23 @@ def test_a_gpu_row_has_what_its_sensors_give(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("visible", "expected"), [("1", [1]), ("GPU-0", [0]), ("", []), ("0,1", [0, 1])]
+    ("visible", "expected"),
+    [("1", [1]), ("GPU-0", [0]), ("", []), ("0,1", [0, 1]), ("1,0", [1, 0]), ("GPU-1,0", [1, 0])],
 )
-def test_only_the_visible_gpus_are_shown(
+def test_only_the_visible_gpus_are_shown_in_the_order_of_the_variable(
     monkeypatch: pytest.MonkeyPatch, visible: str, expected: list[int]
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert [row.index for row in Gpus().read()] == expected
+
+
+@pytest.mark.parametrize(
+    ("ranks", "expected"), [([70, 71], 4), ([70], 3), ([72], None), ([9999], None), ([], None)]
+)
+def test_the_runs_share_of_a_gpu_is_known_only_if_its_processes_are(
+    monkeypatch: pytest.MonkeyPatch, ranks: list[int], expected: int | None
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert {row.memory_run for row in Gpus().read(ranks)} == {expected}

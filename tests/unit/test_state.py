@@ -145,3 +145,15 @@ def test_a_run_without_living_processes_is_lost(tmp_path: Path) -> None:
     info.host = "elsewhere"
     run.supervisor_file.write_bytes(msgspec.json.encode(info))
     assert state.current(run).state == "training"  # who knows
+
+
+def test_a_steps_time_is_told_by_what_it_went_into_and_what_nobody_could_tell() -> None:
+    now = fold([launch()])
+    assert now.step_split == {}
+    for number, forward in ((1, 0.1), (2, 0.2)):
+        entry = step(number)
+        entry.split = {"forward": forward, "offload": 0.25}
+        now.apply(entry)
+    assert now.step_split == pytest.approx({"forward": 0.15, "offload": 0.25, "rest": 0.1})
+    now.apply(launch(attempt=2))
+    assert now.step_split == {}

@@ -96,8 +96,9 @@ class Step(Message, tag="step"):
     """One optimizer step. step counts from 1 over the whole run, resumes included.
 
     loss is the mean over the predicted tokens of all ranks, in full precision. tokens are those
-    of this step on all ranks. split divides seconds: data, forward, backward, optimizer,
-    communication, offload, checkpoint; a part that the engine cannot tell apart is absent.
+    of this step on all ranks. split divides seconds, as rank 0 spent them: data, forward, backward,
+    optimizer, communication, offload (standing still for state on disk), checkpoint; a part that
+    the engine cannot tell apart is absent, and within the others.
     """
 
     step: int
@@ -162,7 +163,14 @@ class Updates(Message, tag="updates"):
 class Memory(Message, tag="memory"):
     """Memory of one rank, in bytes. allocated, reserved and peak are the device allocator's (the
     process's resident set on CPU); host_pinned, offload_cpu and offload_nvme say where the rest
-    of the training state lies."""
+    of the training state lies.
+
+    device_free and device_total are the whole device's, whoever uses it; None on CPU. nvme_read and
+    nvme_write are what this rank swapped, in bytes per second since its sample before; offload_wait
+    is the fraction of that time in which it stood still for it; nvme_free is the space left where
+    the swapped state lies. These four are None where nothing is on disk, the rates also in an
+    attempt's first sample.
+    """
 
     step: int
     rank: int
@@ -172,6 +180,12 @@ class Memory(Message, tag="memory"):
     host_pinned: int
     offload_cpu: int
     offload_nvme: int
+    device_free: int | None = None
+    device_total: int | None = None
+    nvme_read: float | None = None
+    nvme_write: float | None = None
+    nvme_free: int | None = None
+    offload_wait: float | None = None
 
 
 class Checkpoint(Message, tag="checkpoint"):
@@ -227,12 +241,16 @@ class Dropped(Message, tag="dropped"):
 
 
 class Gpu(msgspec.Struct, kw_only=True):
-    """One GPU as NVML sees it; None where the sensor is missing. nvlink_* are bytes per second."""
+    """One GPU as NVML sees it; None where the sensor is missing. nvlink_* are bytes per second.
+    memory_run is what of memory_used belongs to the ranks' processes, with what CUDA itself takes
+    for them; None where NVML does not know the processes, as in a container with pids of its own.
+    Rows are in the order in which CUDA counts the devices."""
 
     index: int
     name: str
     memory_used: int | None = None
     memory_total: int | None = None
+    memory_run: int | None = None
     utilisation: float | None = None
     temperature: float | None = None
     power: float | None = None
@@ -244,20 +262,25 @@ class Gpu(msgspec.Struct, kw_only=True):
 
 
 class Process(msgspec.Struct, kw_only=True):
-    """One rank's process as the host sees it; None where it cannot be read."""
+    """One rank's process as the host sees it; None where it cannot be read. disk_read and
+    disk_write are what it moved to and from disks of any kind, in bytes per second."""
 
     rank: int
     pid: int
     rss: int | None = None
     cpu: float | None = None
+    disk_read: float | None = None
+    disk_write: float | None = None
 
 
 class System(Message, tag="system"):
     """The host and its GPUs. cpu is a fraction of all cores; rates are bytes per second since the
-    sample before; disk_free is on the file system of the run directory."""
+    sample before; disk_free is on the file system of the run directory. host is its name, as in
+    `hello`."""
 
     gpus: list[Gpu]
     processes: list[Process]
+    host: str = ""
     ram_used: int | None = None
     ram_total: int | None = None
     swap_used: int | None = None

@@ -17,7 +17,7 @@ from transformers.models.llama4.modeling_llama4 import Llama4TextMoe
 from trainer import optimizer
 from trainer.contract import layout
 from trainer.contract.config import Config
-from trainer.engines import adapter_files, swapped
+from trainer.engines import adapter_files, swapped, traffic
 from trainer.engines.deepspeed_config import deepspeed_config, swap_folder
 from trainer.engines.protocol import Offloaded
 from trainer.llama4.attention import model_inputs
@@ -67,8 +67,10 @@ class DeepSpeedEngine:
             config=settings,
             dist_init_required=False,
         )[0]
+        self._traffic: traffic.Traffic | None = None
         if config.engine.offload_optimizer == "nvme":
             swapped.keep_misaligned_gradients(self._engine)
+            self._traffic = traffic.measure(self._engine)
         self._files = _GuardedFiles()
         self._engine.checkpoint_engine = self._files
         self._engine._copy_recovery_script = self._files.guard(self._engine._copy_recovery_script)
@@ -138,8 +140,15 @@ class DeepSpeedEngine:
             cpu += sum(_shard_bytes(parameter) for parameter in self.module.parameters())
         if engine.offload_optimizer == "cpu":
             cpu += _optimizer_bytes(self._engine.optimizer)
-        nvme = swapped.size(self._engine) if engine.offload_optimizer == "nvme" else 0
-        return Offloaded(pinned=pinned, cpu=cpu, nvme=nvme)
+        if self._traffic is None:
+            return Offloaded(pinned=pinned, cpu=cpu, nvme=0)
+        nvme, free = swapped.size(self._engine), swapped.free(self._engine)
+        read, written = self._traffic.read, self._traffic.written
+        return Offloaded(pinned=pinned, cpu=cpu, nvme=nvme, read=read, written=written, free=free)
+
+    def waited(self) -> float:
+        """See `Engine`."""
+        return self._traffic.waited if self._traffic else 0.0
 
     @property
     def _frozen(self) -> bool:

@@ -11,16 +11,20 @@ import torch
 
 @dataclass(frozen=True)
 class Offloaded:
-    """Bytes of this rank's training state that lie off the device."""
+    """Bytes of this rank's training state that lie off the device. read and written have gone
+    between disk and memory since the start; free is what the disk still takes, None without one."""
 
     pinned: int
     cpu: int
     nvme: int
+    read: int = 0
+    written: int = 0
+    free: int | None = None
 
 
 class Engine(Protocol):
-    """A model with its optimizer, distributed over the ranks. Every method but `offloaded` must
-    be called by all ranks in the same order."""
+    """A model with its optimizer, distributed over the ranks. Every method but `offloaded` and
+    `waited` must be called by all ranks in the same order."""
 
     module: torch.nn.Module
     device: torch.device
@@ -48,3 +52,6 @@ class Engine(Protocol):
 
     def offloaded(self) -> Offloaded:
         """Where state lies that is not on the device."""
+
+    def waited(self) -> float:
+        """Seconds since the start that this rank stood still for state on disk."""

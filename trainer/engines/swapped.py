@@ -87,6 +87,11 @@ def size(engine: Any) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
+def free(engine: Any) -> int:
+    """Bytes that the file system of the swap files still takes."""
+    return shutil.disk_usage(engine.optimizer.optimizer_swapper.swap_folder).free
+
+
 def master_size(optimizer: Any, index: int) -> int:
     """Elements of a subgroup's float32 weights on this rank."""
     return int(optimizer.fp16_partitioned_groups_flat_numel[index])

@@ -24,7 +24,7 @@ class FakeEngine:
         self.module = torch.nn.Identity()
         self.device = torch.device("cpu")
         self.state = state
-        self.loads = 0
+        self.loads = self.read = 0
         self._rank, self._slow, self._before_save = rank, slow, before_save
 
     def save(self, folder: Path) -> None:
@@ -43,4 +43,7 @@ class FakeEngine:
         self.loads += 1
 
     def offloaded(self) -> Offloaded:
-        return Offloaded(pinned=1, cpu=2, nvme=3)
+        return Offloaded(pinned=1, cpu=2, nvme=3, read=self.read, written=2 * self.read, free=9)
+
+    def waited(self) -> float:
+        return self.read / 2**30

@@ -17,9 +17,10 @@ from trainer import failures
 from trainer.checkpoint.restore import NoGoodCheckpoint
 from trainer.contract import layout, messages
 from trainer.contract.config import ConfigError, Train
+from trainer.engines.traffic import Traffic
 from trainer.place import Place, find
 from trainer.schedule import learning_rate
-from trainer.telemetry.memory import sample
+from trainer.telemetry.memory import MemoryGauge
 from trainer.telemetry.stopwatch import Stopwatch
 
 # --- schedule ----------------------------------------------------------------------------
@@ -95,19 +96,85 @@ def test_a_stopwatch_starts_anew() -> None:
     assert Stopwatch(torch.device("cpu")).read() == (0.0, {})
 
 
+def test_waiting_for_the_disk_is_a_part_of_its_own_and_taken_out_of_the_others() -> None:
+    total = iter([5.0, 5.0, 5.01, 5.01])
+    watch = Stopwatch(torch.device("cpu"), lambda: next(total))
+    watch.restart()
+    time.sleep(0.03)
+    watch.lap("optimizer")
+    watch.lap("data")
+    seconds, split = watch.read()
+    assert split["offload"] == pytest.approx(0.01)
+    assert split["optimizer"] >= 0.02
+    assert seconds == pytest.approx(sum(split.values()))
+
+
+def test_no_lap_becomes_negative_by_waiting_that_ran_beside_it() -> None:
+    total = iter([0.0, 0.0, 9.0])
+    watch = Stopwatch(torch.device("cpu"), lambda: next(total))
+    watch.restart()
+    watch.lap("backward")
+    seconds, split = watch.read()
+    assert split == {"backward": 0.0, "offload": seconds}
+
+
 # --- memory ------------------------------------------------------------------------------
 
 
 def test_a_memory_sample_has_the_process_and_what_the_engine_offloads() -> None:
-    before = sample(FakeEngine(1), rank=1, step=7)
+    before = MemoryGauge(FakeEngine(1), rank=1).sample(7)
     assert (before.rank, before.step) == (1, 7)
     assert (before.host_pinned, before.offload_cpu, before.offload_nvme) == (1, 2, 3)
     assert 10 * 2**20 < before.allocated <= before.peak
     held = torch.ones(64 * 2**20, dtype=torch.uint8)
-    after = sample(FakeEngine(1), rank=1, step=8)
+    after = MemoryGauge(FakeEngine(1), rank=1).sample(8)
     assert after.allocated - before.allocated > 32 * 2**20
     assert after.peak >= after.allocated
     assert held.sum() > 0
+
+
+def test_what_went_to_disk_is_told_per_second_since_the_sample_before() -> None:
+    engine = FakeEngine(0)
+    gauge = MemoryGauge(engine, rank=0)
+    first = gauge.sample(1)
+    assert (first.nvme_read, first.nvme_write, first.offload_wait) == (None, None, None)
+    assert (first.nvme_free, first.device_free) == (9, None)
+    time.sleep(0.02)
+    engine.read += 2**20
+    second = gauge.sample(2)
+    assert second.nvme_read and 0 < second.nvme_read <= 2**20 / 0.02
+    assert second.nvme_write == pytest.approx(2 * second.nvme_read)
+    assert second.offload_wait == pytest.approx(second.nvme_read / 2**30)
+    assert gauge.sample(3).nvme_read == 0
+
+
+class SlowDisk:
+    """An I/O handle that takes its time when it is waited for."""
+
+    asked = 0
+
+    def async_pread(self, buffer: torch.Tensor, path: str, offset: int) -> int:
+        self.asked += 1
+        return 0
+
+    async_pwrite = async_pread
+
+    def wait(self) -> int:
+        time.sleep(0.02)
+        return self.asked
+
+    def is_pinned(self, buffer: torch.Tensor) -> bool:
+        return buffer.numel() == 10
+
+
+def test_traffic_counts_bytes_and_the_time_that_a_rank_stands_still_for_them() -> None:
+    traffic, buffer = Traffic(SlowDisk()), torch.zeros(10)
+    assert traffic.async_pwrite(buffer, "a", 0) == traffic.async_pread(buffer[:4], "a", 0) == 0
+    assert (traffic.read, traffic.written) == (16, 40)
+    assert traffic.waited < 0.02
+    assert traffic.wait() == 2
+    assert 0.02 <= traffic.waited < 10
+    assert traffic.is_pinned(buffer) and not traffic.is_pinned(buffer[:4])
 
 
 # --- failures ----------------------------------------------------------------------------
