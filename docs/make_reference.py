@@ -27,6 +27,7 @@ MESSAGES_INTRO = """\
 
     RUNS_DIR/<run id>/
       run.yaml            resolved configuration, versions, git commit, host, preset
+      name                what the run was renamed to, if it was; its folder keeps its name
       journal.jsonl       every message in order; append-only
       trainer.log         what torchrun and the ranks printed, rank-prefixed
       supervisor.json     host, pid, start time, protocol version, socket paths
