@@ -30,7 +30,7 @@ DATA_EVERY = 0.5
 KEYS = (
     ("p", "pause"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"), ("d", "detach"),
     ("?", "help"), ("a", "alarms"), ("1-5", "panels"), ("/", "metric"), ("o", "compare"),
-    ("v", "knobs"), ("^p", "commands"), ("w", "controls"), ("tab", "next panel"),
+    ("t", "log"), ("v", "knobs"), ("^p", "commands"), ("w", "controls"), ("tab", "next panel"),
 )  # fmt: skip
 """The most needed first: a narrow terminal shows as many as fit."""
 _ON_THE_MAP = (Experts, Updates, Alarm, Launch)
@@ -48,6 +48,7 @@ class Dashboard(Commanding):
         Binding("escape", "panel('')", show=False),
         Binding("slash", "choose('metric')", "Choose what the chart draws"),
         Binding("o", "choose('runs')", "Compare with other runs"),
+        Binding("t", "logs", "Trainer's log"),
         Binding("pageup,k,up", "scroll_events(3)", show=False),
         Binding("pagedown,j,down", "scroll_events(-3)", show=False),
         Binding("end", "scroll_events(-100000)", show=False),
@@ -192,6 +193,12 @@ class Dashboard(Commanding):
     def action_choose(self, what: str) -> None:
         """The same by a key, with no chart chosen: for the first."""
         self._desk.choose(self, self._desk.charts[0], what)
+
+    def action_logs(self) -> None:
+        """What the ranks printed."""
+        from cockpit.screens.logs import Logs  # noqa: PLC0415 - seldom wanted
+
+        self.app.push_screen(Logs(self.run))
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""

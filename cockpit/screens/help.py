@@ -29,6 +29,8 @@ KEYS = (
     ("v", "turn a live knob, such as the learning-rate scale (asks)"),
     ("w  W", "of several terminals one has the controls: w asks for them or gives them, W keeps "
              "them; unanswered they pass in 15 s"),
+    ("t", "what the ranks printed: followed, by rank and level, searched, with its failures and "
+          "alarms"),
     ("?", "this page; any of ? q esc leaves it"),
     ("ctrl+p", "all commands by name"),
 )  # fmt: skip

@@ -18,6 +18,7 @@ from cockpit.screens import tidy
 from cockpit.screens.ask import Ask, start_question
 from cockpit.screens.dashboard import Dashboard
 from cockpit.screens.listing import after, listed
+from cockpit.screens.logs import Logs
 from cockpit.screens.run_list import RunList, preset_rows
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid, Ink
@@ -36,6 +37,7 @@ KEYS = (
     ("enter", "open or start"),
     ("/", "filter"),
     ("s", "sort"),
+    ("t", "log"),
     ("n", "rename"),
     ("x", "delete"),
     ("q", "quit"),
@@ -83,6 +85,7 @@ class Home(Screen[None]):
         Binding("slash", "filter", "Filter the runs"),
         Binding("s", "sort", "Sort the runs by the next column"),
         Binding("S", "turn", "Sort the other way round"),
+        Binding("t", "logs", "Trainer's log of the run"),
         Binding("n", "rename", "Rename the run"),
         Binding("x,delete", "delete", "Delete the run (asks)"),
         Binding("escape", "show_all", "Show all runs", show=False),
@@ -201,6 +204,14 @@ class Home(Screen[None]):
         else:
             return self._list.runs.get(row.key)
         return None
+
+    def action_logs(self) -> None:
+        """What its ranks printed."""
+        row = self.query_one(HomeList).row
+        if isinstance(row, RunRow):
+            self.app.push_screen(Logs(self._list.runs[row.key]))
+        else:
+            self._say("warning", "log: put the cursor on a run")
 
     def action_rename(self) -> None:
         """Ask for another name."""
