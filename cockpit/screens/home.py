@@ -15,8 +15,8 @@ from cockpit import runs
 from cockpit.client import NoSupervisor, start_supervisor
 from cockpit.runs import Run, RunError
 from cockpit.screens import tidy
-from cockpit.screens.ask import Ask, start_question
 from cockpit.screens.dashboard import Dashboard
+from cockpit.screens.launch import Launch, Wanted
 from cockpit.screens.listing import after, listed
 from cockpit.screens.logs import Logs
 from cockpit.screens.run_list import RunList, preset_rows
@@ -27,9 +27,7 @@ from cockpit.widgets.line_edit import LineEdit
 from cockpit.widgets.panels import KeyFooter
 from cockpit.widgets.render_events import Tone
 from cockpit.widgets.render_home import PresetRow, RunRow, Shown
-from trainer.contract import config as configuration
-from trainer.contract import presets
-from trainer.contract.config import Config, ConfigError
+from trainer.contract.config import ConfigError
 
 EVERY = 2.0
 KEYS = (
@@ -44,11 +42,6 @@ KEYS = (
     ("?", "help"),
     ("^p", "commands"),
 )
-MAIN_VALUES = (
-    "train.steps", "train.lr", "train.micro_batch", "data.path", "data.seq_len", "adapter.kind",
-    "engine.kind", "engine.zero_stage", "engine.offload_optimizer", "engine.offload_params",
-    "launch.nproc", "checkpoint.every",
-)  # fmt: skip
 
 
 class Banner(Canvas):
@@ -244,21 +237,23 @@ class Home(Screen[None]):
             self._say("warning", "read only: opened with --readonly, so nothing is started")
             return
         try:
-            config = presets.resolve(preset)
+            form = Launch(self._root, preset)
         except ConfigError as error:
             self._say("bad", str(error))
             return
 
-        def answered(answer: str | None) -> None:
-            if answer == "start":
+        def answered(wanted: Wanted | None) -> None:
+            if wanted is not None:
                 self._say("note", f"starting {preset}…")
-                self.run_worker(self._start(preset, config))
+                self.run_worker(self._start(preset, wanted))
 
-        self.app.push_screen(Ask(*start_question(preset, main_values(config))), answered)
+        self.app.push_screen(form, answered)
 
-    async def _start(self, preset: str, config: Config) -> None:
+    async def _start(self, preset: str, wanted: Wanted) -> None:
         try:
-            run = await asyncio.to_thread(runs.create, self._root, preset, config)
+            run = await asyncio.to_thread(
+                runs.create, self._root, preset, wanted.config, wanted.name
+            )
             await start_supervisor(run)
             self._say("good", f"started {run.name}")
             self.app.push_screen(Dashboard(run))
@@ -267,11 +262,3 @@ class Home(Screen[None]):
 
     def _say(self, tone: Tone, text: str) -> None:
         self.query_one(KeyFooter).show((tone, text) if text else None)
-
-
-def main_values(config: Config) -> list[tuple[str, str]]:
-    """What one wants to have seen before a start."""
-    values = [(key, configuration.get(config, key)) for key in MAIN_VALUES]
-    tiny = config.model.tiny
-    model = f"random, {tiny.layers} layers × {tiny.experts} experts" if tiny else config.model.path
-    return [("model", str(model)), *((key, str(value)) for key, value in values)]
