@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -44,18 +45,22 @@ class Dashboard(Commanding):
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(n), f"panel('{name}')", show=False) for n, name in enumerate(PANELS, 1)),
+        *(
+            Binding(str(n), f"panel('{name}')", f"Panel: {name} alone, or all", show=False)
+            for n, name in enumerate(PANELS, 1)
+        ),
         Binding("escape", "panel('')", show=False),
         Binding("slash", "choose('metric')", "Choose what the chart draws"),
         Binding("o", "choose('runs')", "Compare with other runs"),
-        Binding("t", "logs", "Trainer's log"),
         Binding("pageup,k,up", "scroll_events(3)", show=False),
         Binding("pagedown,j,down", "scroll_events(-3)", show=False),
         Binding("end", "scroll_events(-100000)", show=False),
     ]
 
-    def __init__(self, run: Run, readonly: bool = False) -> None:
+    def __init__(self, run: Run, readonly: bool = False, others: Sequence[str] = ()) -> None:
+        """others are the ids of runs to compare it with."""
         super().__init__(run, readonly)
+        self._others = others
         self.was_live = False
         """Whether a supervisor served it while it was shown."""
         self._link: Link | None = None
@@ -86,6 +91,7 @@ class Dashboard(Commanding):
     def on_mount(self) -> None:
         """Start following the run, with what its journal holds on the first frame."""
         self._feed.glance()
+        self._desk.compare(self, self._others)
         self._draw()
         self._arrange()
         self.run_worker(self._follow())
@@ -194,11 +200,11 @@ class Dashboard(Commanding):
         """The same by a key, with no chart chosen: for the first."""
         self._desk.choose(self, self._desk.charts[0], what)
 
-    def action_logs(self) -> None:
-        """What the ranks printed."""
-        from cockpit.screens.logs import Logs  # noqa: PLC0415 - seldom wanted
-
-        self.app.push_screen(Logs(self.run))
+    def show_step(self, step: int) -> None:
+        """The loss alone, around a step."""
+        if self._alone != "loss":
+            self.action_panel("loss")
+        self.set_focus(self._desk.show_step(step))
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,12 +13,10 @@ from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
 from textual.screen import Screen
 
-from cockpit import runs
-from cockpit.client import NoSupervisor, start_supervisor
-from cockpit.runs import Run, RunError
-from cockpit.screens import tidy
+from cockpit.runs import Run
+from cockpit.screens import starting, tidy
+from cockpit.screens.actions import Action
 from cockpit.screens.dashboard import Dashboard
-from cockpit.screens.launch import Launch, Wanted
 from cockpit.screens.listing import after, listed
 from cockpit.screens.logs import Logs
 from cockpit.screens.run_list import RunList, preset_rows
@@ -27,12 +27,12 @@ from cockpit.widgets.line_edit import LineEdit
 from cockpit.widgets.panels import KeyFooter
 from cockpit.widgets.render_events import Tone
 from cockpit.widgets.render_home import PresetRow, RunRow, Shown
-from trainer.contract.config import ConfigError
 
 EVERY = 2.0
 KEYS = (
     ("↑↓", "choose"),
-    ("enter", "open or start"),
+    ("enter", "open, start"),
+    ("space", "compare"),
     ("/", "filter"),
     ("s", "sort"),
     ("t", "log"),
@@ -75,13 +75,14 @@ class Home(Screen[None]):
         Binding("home,g", "move(-100000)", show=False),
         Binding("end,G", "move(100000)", show=False),
         Binding("enter", "choose", "Open or start"),
+        Binding("space", "mark", "Mark the run, to compare"),
         Binding("slash", "filter", "Filter the runs"),
         Binding("s", "sort", "Sort the runs by the next column"),
         Binding("S", "turn", "Sort the other way round"),
         Binding("t", "logs", "Trainer's log of the run"),
         Binding("n", "rename", "Rename the run"),
         Binding("x,delete", "delete", "Delete the run (asks)"),
-        Binding("escape", "show_all", "Show all runs", show=False),
+        Binding("escape", "show_all", "Show all runs; then, mark none", show=False),
         Binding("q,d", "app.detach", "Quit"),
     ]
 
@@ -170,7 +171,9 @@ class Home(Screen[None]):
         self._say("note", f"/{text[:at]}▏{text[at:]}   enter: keep it, esc: all runs")
 
     def action_show_all(self) -> None:
-        """No filter."""
+        """No filter; without one, no marks."""
+        if not self._shown.query:
+            self._shown = self._shown._replace(marked=frozenset())
         self._shown = self._shown._replace(query="")
         self._show()
         self._say("note", "")
@@ -184,6 +187,19 @@ class Home(Screen[None]):
         """The other way round."""
         self._shown = self._shown._replace(down=not self._shown.down)
         self._show()
+
+    def action_mark(self) -> None:
+        """Mark the run under the cursor, or no more; then the next."""
+        row = self.query_one(HomeList).row
+        if not isinstance(row, RunRow):
+            self._say("warning", "mark: put the cursor on a run")
+            return
+        marked = self._shown.marked ^ {row.key}
+        self._shown = self._shown._replace(marked=marked)
+        self._show()
+        self.action_move(1)
+        text = f"{len(marked)} marked: enter opens a run with these laid over it, esc: none"
+        self._say("note", text if marked else "")
 
     # --- a run ---------------------------------------------------------------------------
 
@@ -225,40 +241,34 @@ class Home(Screen[None]):
         self.action_choose()
 
     def action_choose(self) -> None:
-        """Open the run, or ask whether to start the preset."""
+        """Open the run, with the marked ones laid over it; or ask about the preset's values."""
         row = self.query_one(HomeList).row
         if isinstance(row, RunRow):
-            self.app.push_screen(Dashboard(self._list.runs[row.key], self._readonly))
+            self._open(row.key)
         elif isinstance(row, PresetRow):
             self._ask(row.name)
+
+    def _open(self, key: str) -> None:
+        found = self._list.runs
+        others = [found[other].id for other in self._shown.marked if other in found]
+        self.app.push_screen(Dashboard(found[key], self._readonly, others))
 
     def _ask(self, preset: str) -> None:
         if self._readonly:
             self._say("warning", "read only: opened with --readonly, so nothing is started")
-            return
-        try:
-            form = Launch(self._root, preset)
-        except ConfigError as error:
-            self._say("bad", str(error))
-            return
+        else:
+            self.run_worker(starting.start(self.app, self._root, preset, self._say))
 
-        def answered(wanted: Wanted | None) -> None:
-            if wanted is not None:
-                self._say("note", f"starting {preset}…")
-                self.run_worker(self._start(preset, wanted))
-
-        self.app.push_screen(form, answered)
-
-    async def _start(self, preset: str, wanted: Wanted) -> None:
-        try:
-            run = await asyncio.to_thread(
-                runs.create, self._root, preset, wanted.config, wanted.name
+    def more_actions(self) -> Iterator[Action]:
+        """For the command palette: each preset and each run."""
+        for preset in self._presets:
+            yield Action(
+                f"Start {preset.name}", preset.description, partial(self._ask, preset.name)
             )
-            await start_supervisor(run)
-            self._say("good", f"started {run.name}")
-            self.app.push_screen(Dashboard(run))
-        except (NoSupervisor, RunError, OSError) as error:
-            self._say("bad", f"{preset} was not started: {error}")
+        for key, run in self._list.runs.items():
+            about = f"{run.preset}, {run.id}"
+            yield Action(f"Open {run.name}", about, partial(self._open, key))
+            yield Action(f"Log of {run.name}", about, partial(self.app.push_screen, Logs(run)))
 
     def _say(self, tone: Tone, text: str) -> None:
         self.query_one(KeyFooter).show((tone, text) if text else None)

@@ -15,6 +15,7 @@ from cockpit.app import Cockpit
 from cockpit.client import NoSupervisor
 from cockpit.runs import Run
 from cockpit.screens import feed
+from cockpit.screens.actions import actions
 from cockpit.widgets.canvas import Canvas
 from trainer.contract import messages as m
 from trainer.contract import presets
@@ -225,7 +226,7 @@ async def test_the_palette_offers_the_commands(supervisor: FakeSupervisor) -> No
     app = open_run(supervisor.run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.dashboard is not None and app.dashboard.was_live)
-        names = [command.title for command in app.get_system_commands(app.screen)]
+        names = [action.name for action in actions(app.screen)]
         assert "Pause or continue" in names
         assert "Detach: the run goes on" in names
         await pilot.press("ctrl+p")

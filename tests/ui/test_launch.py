@@ -11,8 +11,7 @@ from cockpit import runs
 from cockpit.app import Cockpit
 from cockpit.client import NoSupervisor
 from cockpit.runs import Run
-from cockpit.screens import feed
-from cockpit.screens import home as home_screen
+from cockpit.screens import feed, starting
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     async def none_wanted(_run: Run) -> bool:
         return False
 
-    monkeypatch.setattr(home_screen, "start_supervisor", start)
+    monkeypatch.setattr(starting, "start_supervisor", start)
     monkeypatch.setattr(feed, "ensure_supervisor", none_wanted)
     return found
 
@@ -91,7 +90,7 @@ async def test_a_start_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.M
     async def refuse(_run: Run) -> None:
         raise NoSupervisor("no space left on device")
 
-    monkeypatch.setattr(home_screen, "start_supervisor", refuse)
+    monkeypatch.setattr(starting, "start_supervisor", refuse)
     app = Cockpit(tmp_path, None)
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "none yet" in text_of(app))
