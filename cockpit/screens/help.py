@@ -61,6 +61,31 @@ HEAT_KEYS = (
               "line of time: that moment. Wheel: the pointer, or time"),
     ("esc", "out of the layer, out of the past, out of the panel"),
 )  # fmt: skip
+HOME_KEYS = (
+    ("enter", "open the run, live or from its journal; on a preset: its values, then start"),
+    ("space", "mark the run; enter then opens one with the curves of the marked ones laid over it"),
+    ("/", "filter: every word must be in name, preset or state; esc: all runs; again: no marks"),
+    ("s  S", "sort by the next column; the other way round"),
+    ("t", "the run's log"),
+    ("n", "call the run something else, also while it trains; its folder keeps its name"),
+    ("x", "delete a run that is over, with its checkpoints (asks). What lives is never deleted, "
+          "nor anything outside the run's folder"),
+)  # fmt: skip
+LOG_KEYS = (
+    ("↑ ↓", "line by line, and space, pgup, pgdn, home; ← → for long lines; end or f: follow"),
+    ("/", "search all of the log, however long; n, N: on, back"),
+    ("l", "warnings and errors; errors alone; all. A traceback is an error as a whole"),
+    ("r  R", "the lines of one rank, of torchrun, of all"),
+    ("[ ]", "the failure or alarm before, after: with the lines that belong to it"),
+    ("c", "the step of that failure or alarm in the chart"),
+)  # fmt: skip
+FORM_KEYS = (
+    ("↑ ↓", "choose a value, also tab; type to change it. It is checked at once, with all others"),
+    ("← →", "the next of the values that a key can have, where they are few"),
+    ("ctrl+u", "clear; ctrl+r: what the preset says"),
+    ("enter", "to the start, and there: start; where something is wrong: to that"),
+    ("esc", "start nothing"),
+)  # fmt: skip
 STATES = (
     ("starting", "the processes are being started"),
     ("loading", "they load the model and the data"),
@@ -98,8 +123,10 @@ _SECTIONS = {
     "": ("keys", KEYS), "states": ("states", STATES), "panels": ("panels", PANELS),
     "charts": ("keys of a chart (1, 5)", CHART_KEYS),
     "experts": ("keys of the experts (2)", HEAT_KEYS),
+    "home": ("keys of the home screen", HOME_KEYS), "log": ("keys of the log", LOG_KEYS),
+    "launch": ("keys of the values before a start", FORM_KEYS),
 }  # fmt: skip
-"""What each topic (Canvas.TOPIC) is about."""
+"""What each topic (TOPIC of a panel or a screen) is about."""
 
 
 class Page(Canvas):

@@ -67,6 +67,7 @@ class Banner(Canvas):
 class Home(Screen[None]):
     """Presets and runs."""
 
+    TOPIC = "home"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
         Binding("down,j", "move(1)", show=False),

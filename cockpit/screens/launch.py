@@ -96,6 +96,7 @@ class Launch(Screen[Wanted | None]):
     """The form of a preset; its result is what is to be started, or None. Raises ConfigError where
     the preset cannot be used."""
 
+    TOPIC = "launch"
     CSS = "Launch > #form { height: 1fr; margin: 1 1 0 1; } Launch > #footer { height: 2; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel"),

@@ -35,6 +35,7 @@ class Logs(Screen[None]):
     """Opens at the end, or at the failure or alarm of time `at`. show_step is called, when this
     screen has gone, with the step that the user wants to see in the charts."""
 
+    TOPIC = "log"
     CSS = "Logs > #log { height: 1fr; margin: 0 1; } Logs > #footer { height: 2; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),

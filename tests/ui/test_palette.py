@@ -15,6 +15,7 @@ from cockpit.screens.actions import actions
 from cockpit.screens.logs import Logs
 from cockpit.widgets.chart import MetricChart
 from cockpit.widgets.heatmap import ExpertHeatmap
+from trainer.contract import messages
 
 
 @pytest.fixture
@@ -103,3 +104,51 @@ async def test_from_a_failure_in_the_log_to_its_step_in_the_chart(tmp_path: Path
         chart = app.screen.query_one("#loss", MetricChart)
         await until(pilot, lambda: chart.view.cursor == 668)
         assert app.focused is chart and chart.view.window == (608, 728)
+
+
+async def test_from_an_alarm_to_its_log_lines(tmp_path: Path) -> None:
+    path = run_directory(tmp_path, Shape(steps=60, until=50))
+    run = runs.load(path)
+    assert run is not None
+    with run.journal.open("rb") as file:
+        seq = sum(1 for _ in file)
+    log = "".join(f"[rank 0] line {n}\n" for n in range(2000))
+    run.log.write_text(log)
+    at = log.index("[rank 0] line 77\n")
+    entries = (
+        messages.System(gpus=[], processes=[], log_size=at, seq=seq + 1, time=1e9),
+        messages.Alarm(
+            state="raised", rule="loss", layer=None, expert=None, value=None, step=49,
+            severity="critical", since=1e9, seq=seq + 2, time=1e9,
+        ),
+    )  # fmt: skip
+    with run.journal.open("ab") as file:
+        file.writelines(map(messages.encode, entries))
+    app = open_run(run, readonly=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "50/60" in text_of(app, "header"))
+        await pilot.press("a")
+        await until(pilot, lambda: "1 raised" in text_of(app, "alarms"))
+        await pilot.press("t")
+        await until(pilot, lambda: "1/1, after step 49" in text_of(app, "footer"))
+        logs = app.screen
+        assert isinstance(logs, Logs)
+        assert logs._view.lines[logs._view.at].text == "line 77"
+
+
+@pytest.mark.parametrize(
+    ("keys", "first"),
+    [
+        (["question_mark"], "keys of the home screen"),
+        (["end", "t", "question_mark"], "keys of the log"),
+        (["home", "enter", "question_mark"], "keys of the values before a start"),
+    ],
+)
+async def test_help_begins_with_what_one_looks_at(root: Path, keys: list[str], first: str) -> None:
+    app = Cockpit(root, None)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "warm" in text_of(app))
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.2)
+        await until(pilot, lambda: text_of(app).startswith(first))
