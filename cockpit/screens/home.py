@@ -30,18 +30,10 @@ from cockpit.widgets.render_home import PresetRow, RunRow, Shown
 
 EVERY = 2.0
 KEYS = (
-    ("↑↓", "choose"),
-    ("enter", "open, start"),
-    ("space", "compare"),
-    ("/", "filter"),
-    ("s", "sort"),
-    ("t", "log"),
-    ("n", "rename"),
-    ("x", "delete"),
-    ("q", "quit"),
-    ("?", "help"),
-    ("^p", "commands"),
-)
+    ("enter", "open"), ("/", "filter"), ("s", "sort"), ("t", "log"), ("n", "rename"),
+    ("x", "delete"), ("?", "help"), ("q", "quit"), ("space", "compare"), ("^p", "commands"),
+)  # fmt: skip
+"""The most needed first: a narrow terminal shows as many as fit."""
 
 
 class Banner(Canvas):
@@ -145,8 +137,12 @@ class Home(Screen[None]):
         self._filtered()
 
     def on_key(self, event: Key) -> None:
-        """While a filter is typed, letters belong to it."""
+        """While a filter is typed, letters belong to it. It begins here and not by the binding,
+        which would come after letters that arrived together with the key."""
         if self._query is None:
+            if event.key == "slash":
+                event.stop()
+                self.action_filter()
             return
         if self._query.key(event.key, event.character):
             self._filtered()

@@ -26,6 +26,7 @@ KEYS = (
     ("enter", "to the start, start"),
     ("esc", "cancel"),
 )
+_MOVES = {"up": -1, "shift+tab": -1, "down": 1, "tab": 1, "pageup": -100, "pagedown": 100}
 
 
 class Wanted(NamedTuple):
@@ -100,10 +101,6 @@ class Launch(Screen[Wanted | None]):
     CSS = "Launch > #form { height: 1fr; margin: 1 1 0 1; } Launch > #footer { height: 2; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel"),
-        Binding("up,shift+tab", "move(-1)", show=False),
-        Binding("down,tab", "move(1)", show=False),
-        Binding("pageup", "move(-100)", show=False),
-        Binding("pagedown", "move(100)", show=False),
         Binding("ctrl+r", "reset", "The preset's own value again"),
         Binding("enter", "enter", "Start"),
     ]
@@ -123,8 +120,17 @@ class Launch(Screen[Wanted | None]):
         self._panel.redraw()
 
     def on_key(self, event: Key) -> None:
-        """What is typed into a value; keys that turn it."""
+        """What is typed into a value; keys that turn it. Those that move are done here and not by
+        their bindings, which would come after letters that arrived together with the key."""
         panel = self._panel
+        if event.key in _MOVES:
+            event.stop()
+            self.action_move(_MOVES[event.key])
+            return
+        if event.key == "enter":
+            event.stop()
+            self.action_enter()
+            return
         if panel.edit is None:
             return
         value = self._form.values[panel.cursor]

@@ -177,9 +177,13 @@ class Logs(Screen[None]):
         self._typed()
 
     async def on_key(self, event: Key) -> None:
-        """While a search is typed, letters belong to it."""
+        """While a search is typed, letters belong to it. It begins here and not by the binding,
+        which would come after letters that arrived together with the key."""
         edit = self._query
         if edit is None:
+            if event.key == "slash":
+                event.stop()
+                self.action_search()
             return
         event.stop()
         if event.key == "enter":

@@ -145,3 +145,15 @@ async def test_readonly_neither_renames_nor_deletes(root: Path) -> None:
             assert f"read only: opened with --readonly, so no {doing}" in text_of(app)
         await pilot.press("home", "x")
         assert "put the cursor on a run" in text_of(app)
+
+
+async def test_a_filter_that_arrives_at_once_is_no_command(root: Path) -> None:
+    """As over a slow line: x, n and q are letters of it."""
+    app = Cockpit(root, None)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("end")
+        for key in ("slash", *"xnq"):
+            app.simulate_key(key)
+        await until(pilot, lambda: "/xnq" in text_of(app, "footer"))
+        assert names(app) == []

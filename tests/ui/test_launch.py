@@ -106,3 +106,18 @@ async def test_readonly_starts_nothing(tmp_path: Path) -> None:
         await until(pilot, lambda: "none yet" in text_of(app))
         await pilot.press("enter")
         assert "read only" in text_of(app)
+
+
+async def test_keys_that_arrive_together_are_taken_in_order(
+    tmp_path: Path, started: list[Run]
+) -> None:
+    """As over a slow line: a value gets what was typed for it."""
+    app = Cockpit(tmp_path, None)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "none yet" in text_of(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "start tiny" in text_of(app, "form"))
+        for key in ("pageup", *"quick", "enter", "enter"):
+            app.simulate_key(key)
+        await until(pilot, lambda: bool(started))
+    assert started[0].name == "quick"

@@ -154,3 +154,12 @@ async def test_the_log_opens_from_home_and_from_the_dashboard(run: Run) -> None:
         await until(pilot, lambda: "120/120" in text_of(app, "header"))
         await pilot.press("t")
         await until(pilot, lambda: "second 00499" in text_of(app, "log"))
+
+
+async def test_a_search_that_arrives_at_once_is_no_command(run: Run) -> None:
+    app = Cockpit(run.path.parent, None)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot, run)
+        for key in ("slash", *"first 00007", "enter"):
+            app.simulate_key(key)
+        await until(pilot, lambda: "first 00007" in text_of(app, "log"))
