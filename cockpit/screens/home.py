@@ -29,6 +29,8 @@ from cockpit.widgets.render_events import Tone
 from cockpit.widgets.render_home import PresetRow, RunRow, Shown
 
 EVERY = 2.0
+PATIENCE = 0.2
+"""Seconds after which a long list is shown as far as it is known."""
 KEYS = (
     ("enter", "open"), ("/", "filter"), ("s", "sort"), ("t", "log"), ("n", "rename"),
     ("x", "delete"), ("?", "help"), ("q", "quit"), ("space", "compare"), ("^p", "commands"),
@@ -113,11 +115,15 @@ class Home(Screen[None]):
 
     async def _look(self) -> None:
         try:
-            self._runs = await asyncio.to_thread(self._list.rows)
+            while True:
+                self._runs = await asyncio.to_thread(self._list.rows, PATIENCE)
+                if not self.is_attached:
+                    return
+                self._show()
+                if self._list.complete:
+                    return
         finally:
             self._looking = False
-        if self.is_attached:
-            self._show()
 
     def _show(self) -> None:
         shown = self._shown
@@ -247,7 +253,7 @@ class Home(Screen[None]):
 
     def _open(self, key: str) -> None:
         found = self._list.runs
-        others = [found[other].id for other in self._shown.marked if other in found]
+        others = [run.id for other, run in found.items() if other in self._shown.marked]
         self.app.push_screen(Dashboard(found[key], self._readonly, others))
 
     def _ask(self, preset: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,14 +41,23 @@ class RunList:
         self._known: dict[Path, _Known] = {}
         self.runs: dict[str, Run] = {}
         """By their rows' keys."""
+        self.complete = False
+        """Whether the newest rows tell of every run what it does."""
 
-    def rows(self) -> list[RunRow]:
-        """All runs, newest first; does the file work, so not for the screen's own thread."""
+    def rows(self, patience: float = math.inf) -> list[RunRow]:
+        """All runs, newest first; does the file work, so not for the screen's own thread. After
+        so many seconds journals that were never read are put off: their runs have no state yet,
+        and `complete` is False until further calls have read them."""
         found = runs.all_runs(self._root)
         self.runs = {str(run.path): run for run in found}
-        return [self._row(run) for run in found]
+        self.complete = True
+        until = time.monotonic() + patience
+        return [self._row(run, until) for run in found]
 
-    def _row(self, run: Run) -> RunRow:
+    def _row(self, run: Run, until: float) -> RunRow:
+        if run.path not in self._known and time.monotonic() > until:
+            self.complete = False
+            return RunRow(str(run.path), run.id, run.name, run.preset, "", 0, 0, None, run.created)
         known = self._read(run)
         now = known.state
         name = now.state
@@ -58,7 +69,7 @@ class RunList:
         )  # fmt: skip
 
     def _read(self, run: Run) -> _Known:
-        known = self._known.get(run.path, _Known())
+        known = self._known.setdefault(run.path, _Known())
         try:
             with run.journal.open("rb") as file:
                 size = file.seek(0, 2)
@@ -77,7 +88,6 @@ class RunList:
                 lines = (line for line in middle.split(b"\n") if b'"type":"step"' in line)
                 known.trace.extend(_losses(messages.decode_entries(lines)))
         known.offset = size - len(rest)
-        self._known[run.path] = known
         return known
 
 

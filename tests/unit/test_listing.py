@@ -124,3 +124,14 @@ def test_a_renamed_run_is_shown_under_its_new_name(tmp_path: Path) -> None:
     assert names(found.rows()) == ["one"]
     run.name_file.write_text("two\n")
     assert names(found.rows()) == ["two"]
+
+
+def test_a_long_list_comes_in_parts(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        runs.create(tmp_path, "tiny", presets.resolve("tiny"), name).journal.write_bytes(losses(3))
+    found = RunList(tmp_path)
+    first = found.rows(patience=-1.0)
+    assert [row.state for row in first] == ["", "", ""] and not found.complete
+    assert {row.name for row in first} == {"one", "two", "three"} and len(found.runs) == 3
+    assert all(row.step == 3 for row in found.rows()) and found.complete
+    assert all(row.step == 3 for row in found.rows(patience=-1.0)) and found.complete
