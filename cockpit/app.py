@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # read when Textual is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is; nothing here multiplies
 
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.driver import Driver
 from textual.screen import Screen
 from textual.theme import Theme
@@ -24,6 +24,14 @@ from cockpit.screens.curtain import Curtain
 
 if TYPE_CHECKING:
     from cockpit.screens.dashboard import Dashboard
+
+
+def _actions() -> type[Provider]:
+    """What the command palette offers."""
+    from cockpit.screens.actions import Actions  # noqa: PLC0415 - only when it is opened
+
+    return Actions
+
 
 THEME = Theme(
     name="l4cockpit", primary="#5fafd7", secondary="#87d7ff", accent="#ffaf5f", warning="#ffd75f",
@@ -37,6 +45,7 @@ class Cockpit(App[int]):
 
     CSS_PATH = "styles/cockpit.tcss"
     TITLE = "l4cockpit"
+    COMMANDS = {_actions}  # noqa: RUF012 - Textual's type
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "detach", "Detach", show=False, priority=True),
         Binding("question_mark", "help", "Help"),
@@ -122,21 +131,8 @@ class Cockpit(App[int]):
 
         topic = getattr(self.screen, "topic", "")
         if not isinstance(self.screen, Help):
-            self.push_screen(Help(getattr(self.screen.focused, "TOPIC", "") or topic))
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the command palette offers: the described keys of the screen, and the app's."""
-        for binding in screen.active_bindings.values():
-            what = binding.binding
-            if what.description and what.show and binding.node in (screen, self):
-                action = what.action
-                yield SystemCommand(
-                    what.description,
-                    f"key {what.key}",
-                    lambda action=action, node=binding.node: self.call_later(
-                        self.run_action, action, node
-                    ),
-                )
+            topic = getattr(self.screen.focused, "TOPIC", "") or topic
+            self.push_screen(Help(topic or getattr(self.screen, "TOPIC", "")))
 
 
 def run_app(root: Path, run: Run | None, readonly: bool = False) -> int:

@@ -7,17 +7,16 @@ A test holds the files to what this writes.
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
 import yaml
 
 from trainer.contract import config, messages, presets
+from trainer.contract.about import docstrings
 
 HERE = Path(__file__).parent
 HEAD = "<!-- Written by docs/make_reference.py from the code. Change it there. -->\n"
@@ -27,6 +26,7 @@ MESSAGES_INTRO = """\
 
     RUNS_DIR/<run id>/
       run.yaml            resolved configuration, versions, git commit, host, preset
+      name                what the run was renamed to, if it was; its folder keeps its name
       journal.jsonl       every message in order; append-only
       trainer.log         what torchrun and the ranks printed, rank-prefixed
       supervisor.json     host, pid, start time, protocol version, socket paths
@@ -103,7 +103,7 @@ def presets_page() -> str:
     rows = [f"| `{name}` | {presets.resolve(name).description} |\n" for name in presets.names()]
     lines = [HEAD, PRESETS_INTRO, "\n## Shipped\n\n| preset | |\n|---|---|\n", *rows]
     lines.append("\n## Keys\n\n| key | default | values | |\n|---|---|---|---|\n")
-    lines += list(_keys(config.Config, "", _docstrings(config)))
+    lines += list(_keys(config.Config, "", docstrings(config)))
     return "".join(lines)
 
 
@@ -146,22 +146,6 @@ def _plain(value: Any) -> Any:
 
 def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, config.Section)
-
-
-def _docstrings(module: ModuleType) -> dict[tuple[str, str], str]:
-    """The string under each field, by class and field."""
-    found = {}
-    for node in ast.parse(inspect.getsource(module)).body:
-        if isinstance(node, ast.ClassDef):
-            for field, text in zip(node.body, node.body[1:], strict=False):
-                match field, text:
-                    case (
-                        ast.AnnAssign(target=ast.Name(id=name)),
-                        ast.Expr(value=ast.Constant(value=str(words))),
-                    ):
-                        found[node.name, name] = " ".join(words.split())
-    found["Config", "description"] = "The preset's one line in lists."
-    return found
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ class Lines(Canvas):
 
 
 class AlarmList(ModalScreen[None]):
-    """alarms gives those that are raised; acknowledge is called with those that were seen."""
+    """alarms gives those that are raised; acknowledge is called with those that were seen;
+    show_log and show_step, when the list has gone, with the one to be shown there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", "Back"),
@@ -57,6 +58,8 @@ class AlarmList(ModalScreen[None]):
         Binding("down,j", "move(1)", show=False),
         Binding("enter,space", "acknowledge", "Acknowledge"),
         Binding("a", "acknowledge_all", "Acknowledge all"),
+        Binding("t", "log", "Its lines in the trainer's log"),
+        Binding("c", "chart", "Its step in the charts"),
         Binding("m", "mute", "Bell and notifications on or off"),
     ]
 
@@ -64,9 +67,12 @@ class AlarmList(ModalScreen[None]):
         self,
         alarms: Callable[[], list[Shown]],
         acknowledge: Callable[[Sequence[Alarm]], None],
+        show_log: Callable[[Alarm], None],
+        show_step: Callable[[Alarm], None],
     ) -> None:
         super().__init__()
         self._alarms, self._acknowledge = alarms, acknowledge
+        self._show_log, self._show_step = show_log, show_step
         self._lines = Lines()
 
     def compose(self) -> ComposeResult:
@@ -95,6 +101,19 @@ class AlarmList(ModalScreen[None]):
     def action_acknowledge_all(self) -> None:
         """All were seen."""
         self._acknowledge([shown.alarm for shown in self._lines.shown if not shown.seen_by])
+
+    def action_log(self) -> None:
+        """What was printed when it was raised."""
+        self._leave_for(self._show_log)
+
+    def action_chart(self) -> None:
+        """The step at which it was raised."""
+        self._leave_for(self._show_step)
+
+    def _leave_for(self, show: Callable[[Alarm], None]) -> None:
+        if chosen := self._lines.chosen:
+            self.dismiss()
+            show(chosen)
 
     async def action_mute(self) -> None:
         """No bell and no notifications, or again."""

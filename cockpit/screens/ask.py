@@ -106,15 +106,3 @@ def stop_question(name: str) -> tuple[str, list[str], list[Answer]]:
             ("esc", "", "cancel: it goes on"),
         ],
     )
-
-
-def start_question(preset: str, values: Sequence[tuple[str, str]]) -> tuple[
-    str, list[str], list[Answer]
-]:  # fmt: skip
-    """Start this preset, with these main values?"""
-    widest = max((len(key) for key, _ in values), default=0)
-    return (
-        f"Start {preset}?",
-        [f"{key.ljust(widest)}  {value}" for key, value in values],
-        [("enter", "start", "start it"), ("esc", "", "cancel")],
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from textual.screen import Screen
@@ -14,11 +15,14 @@ from cockpit.screens.feed import Feed
 from cockpit.screens.picture import Picture
 from cockpit.source import Source
 from cockpit.widgets.chart import MetricChart
+from cockpit.widgets.chart_view import nearest
 from cockpit.widgets.grid import Ink
 
 if TYPE_CHECKING:
     from cockpit.screens.pick import Item
 
+MARGIN = 60
+"""Steps that are seen before and after one that was asked for, at the least."""
 MOST = 7
 """Runs beside this one: more could not be told apart."""
 _SECOND = (Ink.SECOND_BAND, Ink.SECOND)
@@ -81,6 +85,23 @@ class ChartDesk:
             for run in found
             if run.id != self._run.id
         ]
+
+    def compare(self, screen: Screen[None], run_ids: Iterable[str]) -> None:
+        """Lay these runs, too, over this one, up to MOST in all."""
+        for run_id in run_ids:
+            if run_id not in self._others and run_id != self._run.id:
+                self._toggle(screen, run_id)
+
+    def show_step(self, step: int) -> MetricChart:
+        """Put the first chart's crosshair on a step, with some before it and after; the chart."""
+        chart = self.charts[0]
+        room = max(MARGIN, chart.reach()[0] / 50)
+        window = (max(step - room, 0.0), step + room)
+        view = replace(chart.view, axis="step", window=window, following=False, cursor=None)
+        chart.look(view)
+        if len(points := chart.points()):
+            chart.look(replace(chart.view, cursor=nearest(points, float(step))))
+        return chart
 
     def _toggle(self, screen: Screen[None], run_id: str) -> None:
         if (other := self._others.pop(run_id, None)) is not None:

@@ -51,6 +51,7 @@ class Commanding(CalmScreen[None]):
         Binding("s", "stop", "Stop (asks)"),
         Binding("d,q", "app.detach", "Detach: the run goes on"),
         Binding("a", "alarms", "Alarms: list, acknowledge, mute"),
+        Binding("t", "logs", "Trainer's log: follow, search, failures and alarms"),
         Binding("v", "knobs", "Live knobs: learning rate, balance, logging"),
         Binding("w", "controls(False)", "Ask for the controls, or give them"),
         Binding("W", "controls(True)", "Keep the controls"),
@@ -81,6 +82,10 @@ class Commanding(CalmScreen[None]):
 
     def _show_status(self) -> None:
         """Draw the line about commands."""
+        raise NotImplementedError
+
+    def show_step(self, step: int) -> None:
+        """Show a step in the charts."""
         raise NotImplementedError
 
     # --- commands ------------------------------------------------------------------------
@@ -187,7 +192,22 @@ class Commanding(CalmScreen[None]):
         """The list of alarms."""
         from cockpit.screens.alarm_list import AlarmList  # noqa: PLC0415 - seldom wanted
 
-        self.app.push_screen(AlarmList(self.picture.alarms, self._acknowledge))
+        self.app.push_screen(
+            AlarmList(
+                self.picture.alarms, self._acknowledge,
+                lambda alarm: self.show_log(alarm.time), lambda alarm: self.show_step(alarm.step),
+            )
+        )  # fmt: skip
+
+    def action_logs(self) -> None:
+        """What the ranks printed."""
+        self.show_log()
+
+    def show_log(self, at: float | None = None) -> None:
+        """The trainer's log: its end, or the lines of the failure or alarm of that time."""
+        from cockpit.screens.logs import Logs  # noqa: PLC0415 - seldom wanted
+
+        self.app.push_screen(Logs(self.run, at, self.show_step))
 
     def _acknowledge(self, seen: Sequence[Alarm]) -> None:
         if self._readonly:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -30,7 +31,7 @@ DATA_EVERY = 0.5
 KEYS = (
     ("p", "pause"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"), ("d", "detach"),
     ("?", "help"), ("a", "alarms"), ("1-5", "panels"), ("/", "metric"), ("o", "compare"),
-    ("v", "knobs"), ("^p", "commands"), ("w", "controls"), ("tab", "next panel"),
+    ("t", "log"), ("v", "knobs"), ("^p", "commands"), ("w", "controls"), ("tab", "next panel"),
 )  # fmt: skip
 """The most needed first: a narrow terminal shows as many as fit."""
 _ON_THE_MAP = (Experts, Updates, Alarm, Launch)
@@ -44,7 +45,10 @@ class Dashboard(Commanding):
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(n), f"panel('{name}')", show=False) for n, name in enumerate(PANELS, 1)),
+        *(
+            Binding(str(n), f"panel('{name}')", f"Panel: {name} alone, or all", show=False)
+            for n, name in enumerate(PANELS, 1)
+        ),
         Binding("escape", "panel('')", show=False),
         Binding("slash", "choose('metric')", "Choose what the chart draws"),
         Binding("o", "choose('runs')", "Compare with other runs"),
@@ -53,8 +57,10 @@ class Dashboard(Commanding):
         Binding("end", "scroll_events(-100000)", show=False),
     ]
 
-    def __init__(self, run: Run, readonly: bool = False) -> None:
+    def __init__(self, run: Run, readonly: bool = False, others: Sequence[str] = ()) -> None:
+        """others are the ids of runs to compare it with."""
         super().__init__(run, readonly)
+        self._others = others
         self.was_live = False
         """Whether a supervisor served it while it was shown."""
         self._link: Link | None = None
@@ -85,6 +91,7 @@ class Dashboard(Commanding):
     def on_mount(self) -> None:
         """Start following the run, with what its journal holds on the first frame."""
         self._feed.glance()
+        self._desk.compare(self, self._others)
         self._draw()
         self._arrange()
         self.run_worker(self._follow())
@@ -197,6 +204,12 @@ class Dashboard(Commanding):
     def action_choose(self, what: str) -> None:
         """The same by a key, with no chart chosen: for the first."""
         self._desk.choose(self, self._desk.charts[0], what)
+
+    def show_step(self, step: int) -> None:
+        """The loss alone, around a step."""
+        if self._alone != "loss":
+            self.action_panel("loss")
+        self.set_focus(self._desk.show_step(step))
 
     def action_scroll_events(self, lines: int) -> None:
         """Look further back in the events."""

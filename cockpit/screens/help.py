@@ -29,6 +29,8 @@ KEYS = (
     ("v", "turn a live knob, such as the learning-rate scale (asks)"),
     ("w  W", "of several terminals one has the controls: w asks for them or gives them, W keeps "
              "them; unanswered they pass in 15 s"),
+    ("t", "what the ranks printed: followed, by rank and level, searched, with its failures and "
+          "alarms"),
     ("?", "this page; any of ? q esc leaves it"),
     ("ctrl+p", "all commands by name"),
 )  # fmt: skip
@@ -58,6 +60,31 @@ HEAT_KEYS = (
     ("mouse", "click: the pointer, and once more: that layer; a layer's name: the same; on the "
               "line of time: that moment. Wheel: the pointer, or time"),
     ("esc", "out of the layer, out of the past, out of the panel"),
+)  # fmt: skip
+HOME_KEYS = (
+    ("enter", "open the run, live or from its journal; on a preset: its values, then start"),
+    ("space", "mark the run; enter then opens one with the curves of the marked ones laid over it"),
+    ("/", "filter: every word must be in name, preset or state; esc: all runs; again: no marks"),
+    ("s  S", "sort by the next column; the other way round"),
+    ("t", "the run's log"),
+    ("n", "call the run something else, also while it trains; its folder keeps its name"),
+    ("x", "delete a run that is over, with its checkpoints (asks). What lives is never deleted, "
+          "nor anything outside the run's folder"),
+)  # fmt: skip
+LOG_KEYS = (
+    ("↑ ↓", "line by line, and space, pgup, pgdn, home; ← → for long lines; end or f: follow"),
+    ("/", "search all of the log, however long; n, N: on, back"),
+    ("l", "warnings and errors; errors alone; all. A traceback is an error as a whole"),
+    ("r  R", "the lines of one rank, of torchrun, of all"),
+    ("[ ]", "the failure or alarm before, after: with the lines that belong to it"),
+    ("c", "the step of that failure or alarm in the chart"),
+)  # fmt: skip
+FORM_KEYS = (
+    ("↑ ↓", "choose a value, also tab; type to change it. It is checked at once, with all others"),
+    ("← →", "the next of the values that a key can have, where they are few"),
+    ("ctrl+u", "clear; ctrl+r: what the preset says"),
+    ("enter", "to the start, and there: start; where something is wrong: to that"),
+    ("esc", "start nothing"),
 )  # fmt: skip
 STATES = (
     ("starting", "the processes are being started"),
@@ -117,8 +144,10 @@ _SECTIONS = {
     "": ("keys", KEYS), "states": ("states", STATES), "panels": ("panels", PANELS),
     "charts": ("keys of a chart (1, 5)", CHART_KEYS),
     "experts": ("keys of the experts (2)", HEAT_KEYS), "memory": ("memory (3)", MEMORY),
+    "home": ("keys of the home screen", HOME_KEYS), "log": ("keys of the log", LOG_KEYS),
+    "launch": ("keys of the values before a start", FORM_KEYS),
 }  # fmt: skip
-"""What each topic (Canvas.TOPIC, Dashboard.topic) is about."""
+"""What each topic (TOPIC of a panel or a screen, Dashboard.topic) is about."""
 
 
 class Page(Canvas):

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cockpit import runs
-from cockpit.runs import Run
+from cockpit.runs import Run, Taken, claim
 from cockpit.supervisor.core import Supervisor
-from cockpit.supervisor.detach import READY, Taken, claim, detach
+from cockpit.supervisor.detach import READY, detach
 from trainer.contract.config import ConfigError
 
 

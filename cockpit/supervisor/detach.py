@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cockpit import runs
 from cockpit.client import TAKEN_EXIT
-from cockpit.runs import Run
 
-LOCK = "supervisor.lock"
 READY = "ready"
-
-
-class Taken(Exception):
-    """Another supervisor looks after the run."""
 
 
 def detach(log: Path) -> Callable[[str], None]:
@@ -63,21 +55,3 @@ def _redirect(log: Path) -> None:
     os.dup2(output, 2)
     os.close(nowhere)
     os.close(output)
-
-
-def claim(run: Run) -> int:
-    """Become the only supervisor of a run: the descriptor to keep open. Raises Taken, or OSError
-    where the run directory cannot be written."""
-    descriptor = os.open(run.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise Taken(f"taken: {run.name} has a supervisor already") from None
-    except OSError:
-        pass  # a file system without locks; the check below is all there is
-    info = runs.supervisor_info(run)
-    if info is not None and runs.supervisor_alive(info) and info.pid != os.getpid():
-        os.close(descriptor)
-        raise Taken(f"taken: {run.name} has a supervisor already (pid {info.pid})")
-    return descriptor

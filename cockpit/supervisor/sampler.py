@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cockpit.sensors.gpu import Gpus
 from cockpit.sensors.host import Host
+from trainer.contract import layout
 from trainer.contract.messages import System
 
 OFTEN = 2.0
@@ -32,5 +34,7 @@ async def sample(
         current = dict(pids())
         system = await asyncio.to_thread(host.read, current)
         system.gpus = await asyncio.to_thread(gpus.read, current.values())
+        with contextlib.suppress(OSError):
+            system.log_size = (folder / layout.TRAINER_LOG).stat().st_size
         deliver(system)
         await asyncio.sleep(interval(time.monotonic() - began))

@@ -16,7 +16,7 @@ MARKS: dict[str, tuple[str, int]] = {
     "note": ("i", Ink.BUSY),
 }
 _WORST_FIRST = tuple(MARKS)
-_HINT = "enter acknowledges · a all · m bell · esc back"
+_HINT = "enter acknowledges · a all · t log · c chart · m bell · esc back"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from cockpit.app import Cockpit
 from cockpit.client import NoSupervisor
 from cockpit.runs import Run
 from cockpit.screens import feed
-from cockpit.screens import home as home_screen
+from cockpit.screens.actions import actions
 from cockpit.widgets.canvas import Canvas
 from trainer.contract import messages as m
 from trainer.contract import presets
@@ -203,30 +203,6 @@ async def test_home_opens_a_run_and_comes_back(supervisor: FakeSupervisor) -> No
         await until(pilot, lambda: "start a run" in text_of(app))
 
 
-async def test_home_starts_a_preset_after_asking(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[Run] = []
-
-    async def start(run: Run) -> None:
-        started.append(run)
-
-    async def none_wanted(_run: Run) -> bool:
-        return False
-
-    monkeypatch.setattr(home_screen, "start_supervisor", start)
-    monkeypatch.setattr(feed, "ensure_supervisor", none_wanted)
-    app = Cockpit(tmp_path, None)
-    async with app.run_test(size=(100, 40)) as pilot:
-        await until(pilot, lambda: "none yet" in text_of(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Start tiny?" in text_of(app))
-        assert "checkpoint.every" in text_of(app)
-        await pilot.press("enter")
-        await until(pilot, lambda: bool(started))
-        assert started[0].preset == "tiny"
-
-
 async def test_help_explains_keys_and_states(supervisor: FakeSupervisor) -> None:
     app = open_run(supervisor.run)
     async with app.run_test(size=(120, 60)) as pilot:
@@ -252,7 +228,7 @@ async def test_the_palette_offers_the_commands(supervisor: FakeSupervisor) -> No
     app = open_run(supervisor.run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.dashboard is not None and app.dashboard.was_live)
-        names = [command.title for command in app.get_system_commands(app.screen)]
+        names = [action.name for action in actions(app.screen)]
         assert "Pause or continue" in names
         assert "Detach: the run goes on" in names
         await pilot.press("ctrl+p")

@@ -127,7 +127,7 @@ def test_fit() -> None:
 def test_home_lists_presets_and_runs_under_one_cursor() -> None:
     rows = [
         PresetRow("tiny", "random 4-layer Llama 4"),
-        RunRow("id1", "first", "tiny", "paused", 41, 120, 5.1234, 0.0),
+        RunRow("/r/id1", "id1", "first", "tiny", "paused", 41, 120, 5.1234, 0.0),
     ]
     text = home(80, 12, rows, 1, 7200.0).lines()
     assert "tiny" in text[1]

@@ -56,7 +56,7 @@ def test_a_half_made_run_never_shows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "write_private", full)
+    monkeypatch.setattr("cockpit.runs.making.write_private", full)
     with pytest.raises(OSError, match="No space"):
         make(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -343,11 +343,12 @@ def get(config: Config, key: str) -> Any:
 def keys(section: type[msgspec.Struct] = Config, prefix: str = "") -> Iterator[str]:
     """Every dotted key."""
     for field in msgspec.structs.fields(section):
-        inner = _section_of(field.type)
+        inner = section_of(field.type)
         yield from keys(inner, f"{prefix}{field.name}.") if inner else (f"{prefix}{field.name}",)
 
 
-def _section_of(annotation: Any) -> type[Section] | None:
+def section_of(annotation: Any) -> type[Section] | None:
+    """The group of keys that a field is, if it is one."""
     for kind in getattr(annotation, "__args__", (annotation,)):
         if isinstance(kind, type) and issubclass(kind, Section):
             return kind
@@ -365,7 +366,7 @@ def _reject_unknown(values: Any, section: type[Section], prefix: str) -> None:
             near = get_close_matches(key, list(keys()), 1, 0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"unknown key {key}{hint}")
-        inner = _section_of(fields[name])
+        inner = section_of(fields[name])
         if inner and value is not None:
             _reject_unknown(value, inner, f"{key}.")
 
@@ -376,13 +377,13 @@ def _readable(text: str) -> str:
     key = where.rstrip("`")
     if not key:
         return reason
-    if choices := _choices(_annotation(key)):
+    if known := choices(_annotation(key)):
         wrong = reason.removeprefix("Invalid enum value ")
         if wrong != reason:
-            near = get_close_matches(wrong.strip("'"), choices, 1)
+            near = get_close_matches(wrong.strip("'"), known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            return f"{key} must be one of {', '.join(choices)}, not {wrong}{hint}"
-        reason += f" (one of {', '.join(choices)})"
+            return f"{key} must be one of {', '.join(known)}, not {wrong}{hint}"
+        reason += f" (one of {', '.join(known)})"
     return f"{key}: {reason[0].lower()}{reason[1:]}"
 
 
@@ -390,16 +391,17 @@ def _annotation(key: str) -> Any:
     """The type of a dotted key; that of the whole list for `key[0]`."""
     kind: Any = Config
     for name in key.split("."):
-        section = _section_of(kind) or Section
+        section = section_of(kind) or Section
         fields = {field.name: field.type for field in msgspec.structs.fields(section)}
         kind = fields.get(name.partition("[")[0])
     return kind
 
 
-def _choices(annotation: Any) -> list[str]:
+def choices(annotation: Any) -> list[str]:
+    """The values that a field of this type can have, where they are few; else none."""
     if get_origin(annotation) is Literal:
         return [str(choice) for choice in get_args(annotation)]
-    return [choice for inner in get_args(annotation) for choice in _choices(inner)]
+    return [choice for inner in get_args(annotation) for choice in choices(inner)]
 
 
 def load_run(path: Path) -> Config:

@@ -275,8 +275,8 @@ class Process(msgspec.Struct, kw_only=True):
 
 class System(Message, tag="system"):
     """The host and its GPUs. cpu is a fraction of all cores; rates are bytes per second since the
-    sample before; disk_free is on the file system of the run directory. host is its name, as in
-    `hello`."""
+    sample before; disk_free is on the file system of the run directory; log_size is how long
+    trainer.log is: with it what happened can be found there. host is its name, as in `hello`."""
 
     gpus: list[Gpu]
     processes: list[Process]
@@ -289,6 +289,7 @@ class System(Message, tag="system"):
     disk_free: int | None = None
     disk_read: float | None = None
     disk_write: float | None = None
+    log_size: int | None = None
     net_sent: float | None = None
     net_received: float | None = None
 
