@@ -5,7 +5,8 @@ Cases, a step each (forward, backward, AdamW of the adapters) of the same model,
     attention     our sparse blocks, adapters on attention alone
     + experts     the same and an adapter on every routed expert
     peft          Transformers' own blocks with PEFT's target_parameters, adapters on attention and
-                  on the experts; and, as only the adapters should differ, on our blocks
+                  on the experts
+    peft, sparse  the same on our blocks, so that only the adapters differ
     products      the adapters' own products for these shapes, forward and backward, nothing else
 
 The bar: (+ experts) is within 15 % of (attention) plus (products), in time and in memory (above the
@@ -34,7 +35,7 @@ from trainer.llama4.linear import widen
 from trainer.llama4.lora import GroupedLowRank
 from trainer.llama4.moe import SparseExperts, make_sparse
 
-CASES = ("attention", "+ experts", "peft", "products")
+CASES = ("attention", "+ experts", "peft", "peft, sparse", "products")
 
 
 def adapted(case: str, options: argparse.Namespace) -> torch.nn.Module:
@@ -51,8 +52,12 @@ def adapted(case: str, options: argparse.Namespace) -> torch.nn.Module:
         parameter.data = parameter.data.to(dtype)
         if "router" in name:  # so that tokens spread over the experts
             torch.nn.init.normal_(parameter, std=1 / math.sqrt(options.hidden))
-    if case == "peft":
-        loss.install(model)
+    loss.install(model)
+    if case != "peft":
+        convert_attention(model, "sdpa")
+        make_sparse(model)
+        widen(model.model)
+    if case.startswith("peft"):
         projections = ["q_proj", "k_proj", "v_proj", "o_proj"]
         parameters = ["experts.gate_up_proj", "experts.down_proj"]
         settings = LoraConfig(
@@ -63,10 +68,6 @@ def adapted(case: str, options: argparse.Namespace) -> torch.nn.Module:
         )
         found: torch.nn.Module = get_peft_model(model, settings)
         return found.train()
-    convert_attention(model, "sdpa")
-    make_sparse(model)
-    widen(model)
-    loss.install(model)
     targets = ["attention", "experts"] if case == "+ experts" else ["attention"]
     adapters.add(
         model,
@@ -189,7 +190,9 @@ def main() -> None:
           f"1.15)\nmemory: + experts / (attention + adapters, gradients and moments of "
           f"{own / 2**20:.0f} MiB) = {with_experts / (without + own):.3f} (bar 1.15)\n"
           f"PEFT / ours: {spent['peft'] / spent['+ experts']:.1f} times the time (bar 3), "
-          f"{held['peft'][0] / with_experts:.1f} times the memory")  # fmt: skip
+          f"{held['peft'][0] / with_experts:.1f} times the memory; on our blocks "
+          f"{spent['peft, sparse'] / spent['+ experts']:.1f} and "
+          f"{held['peft, sparse'][0] / with_experts:.1f}")  # fmt: skip
 
 
 if __name__ == "__main__":
