@@ -24,7 +24,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from rival import leet, leet_run
-from terminal import Terminal
+from terminal import Terminal, stop_on_signals
 
 from cockpit.index.build import build
 from tests.ui.make_journal import Shape, run_directory
@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[1_000, 1_000_000])
     parser.add_argument("--wandb", help="a Python that has wandb; without it LEET is left out")
     options = parser.parse_args()
+    stop_on_signals()
     if not options.wandb:
         print("wandb is absent (see --wandb): measured without LEET")
     with tempfile.TemporaryDirectory() as folder:
