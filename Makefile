@@ -16,8 +16,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: $(VENV)/train
 	$(BIN)/l4cockpit run tiny
 
+# Two files at a time, but end-to-end runs one after the other: each of them is several processes.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/ui
+	$(BIN)/pytest tests/e2e tests/gpu
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check
@@ -26,7 +28,7 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/dev
-	$(BIN)/pytest tests/unit tests/ui
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/ui
 
 e2e: $(VENV)/dev
 	$(BIN)/pytest tests/e2e

@@ -11,7 +11,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.timer import Timer
 
 from cockpit.runs import Run
 from cockpit.screens.arrange import PANELS, Box, arrange
@@ -74,7 +73,7 @@ class Dashboard(Commanding):
         )
         self._alone: str | None = None
         self._drawn = 0.0
-        self._due: Timer | None = None
+        self._due: asyncio.TimerHandle | None = None
         self._due_at = 0.0
         self._counts_changed = True
         self._heat_shape: tuple[int, int] | None = None
@@ -127,13 +126,21 @@ class Dashboard(Commanding):
         if self._due is not None:
             if self._due_at <= at:
                 return
-            self._due.stop()
+            self._due.cancel()
         self._due_at = at
-        self._due = self.set_timer(at - time.monotonic(), self._draw)
+        # Not a timer of Textual's: one that is late before it begins is never called, and one
+        # that is due in the past spins for ever.
+        wait = max(0.0, at - time.monotonic())
+        self._due = asyncio.get_running_loop().call_later(wait, self.call_next, self._draw)
+
+    def on_unmount(self) -> None:
+        """Nothing is drawn any more."""
+        if self._due is not None:
+            self._due.cancel()
 
     def _draw(self) -> None:
         if self._due is not None:
-            self._due.stop()
+            self._due.cancel()
         self._due = None
         self._drawn = time.monotonic()
         now, picture, state = time.time(), self.picture, self.picture.state

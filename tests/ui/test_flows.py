@@ -1,8 +1,11 @@
 """What a user does, against a run with a real socket and no training."""
 
 import asyncio
+import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_supervisor import FakeSupervisor
@@ -14,7 +17,7 @@ from cockpit import runs
 from cockpit.app import Cockpit
 from cockpit.client import NoSupervisor
 from cockpit.runs import Run
-from cockpit.screens import feed
+from cockpit.screens import dashboard, feed
 from cockpit.screens.actions import actions
 from cockpit.widgets.canvas import Canvas
 from trainer.contract import messages as m
@@ -64,6 +67,23 @@ async def test_a_run_is_on_the_screen_and_grows(supervisor: FakeSupervisor) -> N
         await until(pilot, lambda: app.dashboard is not None and app.dashboard.was_live)
         supervisor.one_step()
         await until(pilot, lambda: "step    41/1,000" in text_of(app, "header"), 1.0)
+
+
+async def test_a_machine_that_stalls_at_any_moment_does_not_stop_the_drawing(
+    supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame's time is in the past before it is asked for, as when the process was preempted."""
+    app = open_run(supervisor.run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.dashboard is not None and app.dashboard.was_live)
+        stalls = itertools.count()
+        stalling = SimpleNamespace(
+            monotonic=lambda: time.monotonic() + 0.5 * next(stalls), time=time.time
+        )
+        monkeypatch.setattr(dashboard, "time", stalling)
+        for step in range(41, 45):
+            supervisor.one_step()
+            await until(pilot, lambda: f"step    {step}/1,000" in text_of(app, "header"), 3.0)  # noqa: B023
 
 
 async def test_pause_says_sent_at_once_then_accepted_then_done(supervisor: FakeSupervisor) -> None:
