@@ -46,8 +46,8 @@ def stacks(model: nn.Module) -> dict[str, QuantizedStack]:
 
 
 def quantized_values(model: nn.Module) -> int:
-    """How many weights are quantised; they are no parameters of the model."""
-    return sum(stack.values for stack in stacks(model).values())
+    """How many weights are quantised, in whatever module; they are no parameters of the model."""
+    return sum(stack.values for stack in model.modules() if isinstance(stack, QuantizedStack))
 
 
 def _places(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
