@@ -155,7 +155,7 @@ def x_ticks(axis: Axis, start: float, end: float, width: int) -> list[tuple[floa
         step = max(step, 1.0)
     first = math.ceil(start / step - 1e-9)
     ticks = [k * step for k in range(first, math.floor(end / step + 1e-9) + 1)]
-    name = elapsed if axis == "time" else _counted(ticks, step)
+    name = _timed(step) if axis == "time" else _counted(ticks, step)
     return [(tick, name(tick)) for tick in ticks]
 
 
@@ -181,6 +181,19 @@ def _counted(ticks: Sequence[float], step: float) -> Callable[[float], str]:
 
 def _whole(value: float) -> bool:
     return value > 0.5 and abs(value - round(value)) < 1e-6
+
+
+def _timed(step: float) -> Callable[[float], str]:
+    """How times are written so that neighbours differ: in whole seconds, or 10.25s, 1m10.5s."""
+    if step >= 1:
+        return elapsed
+    places = next((n for n in range(1, 3) if _whole(step * 10**n)), 3)
+
+    def fine(seconds: float) -> str:
+        minutes, rest = divmod(round(seconds, places), 60)
+        return (elapsed(60 * minutes) if minutes else "") + f"{rest:.{places}f}s"
+
+    return fine
 
 
 def elapsed(seconds: float) -> str:

@@ -38,6 +38,7 @@ async def opened(pilot: Pilot[int]) -> None:
 async def test_the_list_has_state_loss_and_curve(root: Path, size: tuple[int, int]) -> None:
     app = Cockpit(root, None)
     async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "warm" in names(app))
         await pilot.press("end")
         await opened(pilot)
         (line,) = [line for line in text_of(app).splitlines() if "warm" in line]

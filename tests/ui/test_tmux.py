@@ -59,9 +59,9 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 
 
 def test_a_finished_run_in_a_real_terminal(tmux: Tmux) -> None:
-    screen = tmux.wait_for("run done after step 120")
+    tmux.wait_for("run done after step 120")
     for part in ("✓ done", "120/120", "loss ─", "memory ─", "experts: share", "p pause"):
-        assert part in screen
+        tmux.wait_for(part)
     tmux("resize-window", "-x", "80", "-y", "24")
     tmux.wait_for("experts · layers")
     assert "120/120" in tmux.screen()
