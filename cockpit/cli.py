@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _open(outcome: int | Screen) -> int:
     if isinstance(outcome, int):
         return outcome
+    from cockpit import terminal  # noqa: PLC0415 - other commands do without
+
+    terminal.prepare(terminal.Terminal(terminal.depth_of(os.environ)), os.environ)
     from cockpit.app import run_app  # noqa: PLC0415 - Textual is slow to import
 
     return run_app(outcome.root, outcome.run, outcome.readonly)

@@ -14,12 +14,25 @@ from textual.events import Key
 from textual.strip import Strip
 from textual.widget import Widget
 
+from cockpit import terminal
 from cockpit.screens.arrange import arrange
 from cockpit.screens.calm import CalmScreen
+from cockpit.terminal import Terminal
 
-NAME, QUIET, RULE = (
-    Style.parse(f"{how} on color(233)") for how in ("bold color(117)", "color(246)", "color(237)")
-)
+_LOOKS = {
+    "none": ("bold", "", ""),
+    "16": ("bold color(14) on color(0)", "color(7) on color(0)", "color(8) on color(0)"),
+}
+_PLENTY = (
+    "bold color(117) on color(233)", "color(246) on color(233)", "color(237) on color(233)",
+)  # fmt: skip
+
+
+def looks(shown: Terminal) -> list[Style]:
+    """How names, words and rules look: as inks do, of which nothing is loaded yet."""
+    return [Style.parse(look) for look in _LOOKS.get(shown.depth, _PLENTY)]
+
+
 TITLES = {"loss": "loss", "memory": "memory", "experts": "experts", "events": "events"}
 
 
@@ -31,6 +44,7 @@ class _Frame(Widget):
     def __init__(self, mark: str, name: str, note: str, panels: bool) -> None:
         super().__init__()
         self._mark, self._run, self._note, self._panels = mark, name, note, panels
+        self._name_style, self._quiet, self._rule = looks(terminal.in_use())
 
     def render_line(self, y: int) -> Strip:
         """One row of the frame."""
@@ -38,23 +52,26 @@ class _Frame(Widget):
         segments, at = [], 0
         for x, text, style in self._pieces(y):
             if at <= x < width:
-                segments += [Segment(" " * (x - at), QUIET), Segment(text[: width - x], style)]
+                segments += [
+                    Segment(" " * (x - at), self._quiet),
+                    Segment(text[: width - x], style),
+                ]
                 at = x + len(text[: width - x])
-        return Strip([*segments, Segment(" " * (width - at), QUIET)], width)
+        return Strip([*segments, Segment(" " * (width - at), self._quiet)], width)
 
     def _pieces(self, y: int) -> list[tuple[int, str, Style]]:
         pieces: list[tuple[int, str, Style]] = []
         if y == 0:
-            pieces.append((1, f"{self._mark}  ", QUIET))
-            pieces.append((len(pieces[0][1]) + 1, self._run, NAME))
-            pieces.append((pieces[1][0] + len(self._run) + 2, self._note, QUIET))
+            pieces.append((1, f"{self._mark}  ", self._quiet))
+            pieces.append((len(pieces[0][1]) + 1, self._run, self._name_style))
+            pieces.append((pieces[1][0] + len(self._run) + 2, self._note, self._quiet))
         elif self._panels:
             boxes = arrange(*self.size, lambda _width, most: min(7, most))
             for name, title in TITLES.items():
                 if (box := boxes.get(name)) and box.y == y:
-                    pieces.append((box.x, title, NAME))
+                    pieces.append((box.x, title, self._name_style))
                     rule = "─" * max(box.width - len(title) - 1, 0)
-                    pieces.append((box.x + len(title) + 1, rule, RULE))
+                    pieces.append((box.x + len(title) + 1, rule, self._rule))
         return sorted(pieces)
 
 

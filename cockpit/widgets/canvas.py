@@ -22,7 +22,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cockpit.widgets.grid import Grid, Ink, decode
-from cockpit.widgets.palette import style
+from cockpit.widgets.palette import ramp, style
 
 
 class _Quiet(Widget):
@@ -173,7 +173,10 @@ def strip(grid: Grid, row: int, start: int, width: int) -> Strip:
     if row >= grid.height or start >= grid.width:
         return Strip([Segment(" " * width, style(0))], width)
     text = decode(grid.chars[row, start : start + width])
-    edges, inks = runs(text, grid.inks[row, start : start + width].tolist())
+    found = grid.inks[row, start : start + width].tolist()
+    if shades := ramp():
+        text = shaded(text, found, shades)
+    edges, inks = runs(text, found)
     parts = [
         Segment(part := text[first:last], style(ink, ink >= _HEAT and part.isspace()))
         for (first, last), ink in zip(pairwise(edges), inks, strict=True)
@@ -181,6 +184,15 @@ def strip(grid: Grid, row: int, start: int, width: int) -> Strip:
     if len(text) < width:
         parts.append(Segment(" " * (width - len(text)), style(0)))
     return Strip(parts, width)
+
+
+def shaded(text: str, inks: list[int], ramp: str) -> str:
+    """A map's blank cells with the characters of their heat levels (one each in ramp), for
+    terminals with too few colours for that."""
+    return "".join(
+        ramp[ink - _HEAT] if ink >= _HEAT and char == " " else char
+        for char, ink in zip(text, inks, strict=True)
+    )
 
 
 _HEAT = int(Ink.HEAT)

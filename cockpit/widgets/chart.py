@@ -83,7 +83,7 @@ class MetricChart(Navigated):
             text = f"no numbers of {self.metric.label} yet; / chooses another metric"
             return waiting(width, height, self.metric.label, text)
         shown.chosen = self.has_focus
-        return chart(width, height, shown, palette.CHARTS)
+        return chart(width, height, shown, palette.charts())
 
     # --- for keys and mouse --------------------------------------------------------------
 

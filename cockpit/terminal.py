@@ -1,0 +1,68 @@
+"""What the terminal can show, and what its user wants of that: colours, theme, characters, bytes.
+Detection is pure: the environment is an argument. One terminal is in use at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Depth = Literal["true", "256", "16", "none"]
+DEPTHS: tuple[Depth, ...] = get_args(Depth)
+_SYSTEMS: dict[Depth, str] = {
+    "true": "truecolor", "256": "256", "16": "standard", "none": "standard",
+}  # fmt: skip
+_COLOURLESS = ("", "dumb", "unknown", "vt100", "vt102", "vt220")
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """depth says how many colours there are."""
+
+    depth: Depth = "256"
+
+    @property
+    def colour_system(self) -> str:
+        """What Rich and Textual call its depth."""
+        return _SYSTEMS[self.depth]
+
+
+def depth_of(environment: Mapping[str, str]) -> Depth:
+    """How many colours a terminal has, by what it says of itself; none for a user who wants none
+    (NO_COLOR, see no-color.org: set, and not empty)."""
+    name = environment.get("TERM", "").lower()
+    if environment.get("NO_COLOR"):
+        return "none"
+    told = environment.get("COLORTERM", "").lower(), environment.get("TEXTUAL_COLOR_SYSTEM")
+    if told[0] in ("truecolor", "24bit") or told[1] == "truecolor" or name.endswith("-direct"):
+        return "true"
+    if name in _COLOURLESS:
+        return "none"
+    few = name.endswith(("-16color", "-8color", "-color"))
+    return "256" if "256" in name or (name.startswith(_PLENTY) and not few) else "16"
+
+
+_PLENTY = ("xterm-", "alacritty", "foot", "iterm", "konsole", "wezterm", "contour", "rio")
+"""Whose names do not say 256 and mean it."""
+
+
+def prepare(terminal: Terminal, environment: MutableMapping[str, str]) -> None:
+    """Draw for this terminal, and tell Textual, which looks when it is imported."""
+    use(terminal)
+    environment["TEXTUAL_COLOR_SYSTEM"] = terminal.colour_system
+    environment.pop("NO_COLOR", None)
+    if terminal.depth == "none":
+        environment["NO_COLOR"] = "1"
+
+
+_in_use = [Terminal()]
+
+
+def use(terminal: Terminal) -> None:
+    """Draw for this terminal from now on."""
+    _in_use[0] = terminal
+
+
+def in_use() -> Terminal:
+    """The terminal that is drawn for."""
+    return _in_use[0]

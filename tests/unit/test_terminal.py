@@ -1,0 +1,42 @@
+"""What a terminal can show, by what it says of itself."""
+
+import pytest
+
+from cockpit import terminal
+from cockpit.terminal import DEPTHS, Terminal
+
+
+@pytest.mark.parametrize(
+    ("environment", "depth"),
+    [
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "true"),
+        ({"TERM": "xterm-direct"}, "true"),
+        ({"TEXTUAL_COLOR_SYSTEM": "truecolor"}, "true"),  # in a browser
+        ({"TERM": "tmux-256color"}, "256"),
+        ({"TERM": "xterm-kitty"}, "256"),
+        ({"TERM": "xterm"}, "16"),
+        ({"TERM": "xterm-color"}, "16"),
+        ({"TERM": "screen"}, "16"),
+        ({"TERM": "linux"}, "16"),
+        ({"TERM": "vt220"}, "none"),
+        ({"TERM": "dumb"}, "none"),
+        ({}, "none"),
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, "none"),
+        ({"TERM": "xterm-256color", "NO_COLOR": ""}, "256"),
+    ],
+)
+def test_how_many_colours_there_are(environment: dict[str, str], depth: str) -> None:
+    assert terminal.depth_of(environment) == depth
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_textual_is_told(depth: terminal.Depth) -> None:
+    environment = {"NO_COLOR": "", "TERM": "xterm"}
+    before = terminal.in_use()
+    try:
+        terminal.prepare(Terminal(depth), environment)
+        assert terminal.in_use().depth == depth
+    finally:
+        terminal.use(before)
+    assert ("NO_COLOR" in environment) == (depth == "none")
+    assert environment["TEXTUAL_COLOR_SYSTEM"] in ("truecolor", "256", "standard")
