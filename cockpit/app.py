@@ -16,11 +16,11 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.screen import Screen
-from textual.theme import Theme
 
-from cockpit import ringing
+from cockpit import ringing, terminal
 from cockpit.runs import Run
 from cockpit.screens.curtain import Curtain
+from cockpit.screens.themes import THEMES, repaint
 
 if TYPE_CHECKING:
     from cockpit.screens.dashboard import Dashboard
@@ -33,13 +33,6 @@ def _actions() -> type[Provider]:
     return Actions
 
 
-THEME = Theme(
-    name="l4cockpit", primary="#5fafd7", secondary="#87d7ff", accent="#ffaf5f", warning="#ffd75f",
-    error="#ff8787", success="#87d787", foreground="#d0d0d0", background="#121212",
-    surface="#1c1c1c", panel="#262626", dark=True,
-)  # fmt: skip
-
-
 class Cockpit(App[int]):
     """Opens one run, or the home screen."""
 
@@ -49,6 +42,7 @@ class Cockpit(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "detach", "Detach", show=False, priority=True),
         Binding("question_mark", "help", "Help"),
+        Binding("ctrl+t", "switch_theme", "Light or dark colours"),
     ]
 
     def __init__(self, root: Path, run: Run | None, readonly: bool = False) -> None:
@@ -59,8 +53,9 @@ class Cockpit(App[int]):
         """Whether alarms neither ring nor show notifications."""
         self.dashboard: Dashboard | None = None
         """The screen of the run that was asked for, once it is loaded."""
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = THEMES[terminal.in_use().theme].name
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's own choice; where that is the terminal's, one of fewer bytes."""
@@ -116,6 +111,11 @@ class Cockpit(App[int]):
     def action_mute(self) -> None:
         """No bell and no notifications; or again."""
         self.muted = not self.muted
+
+    def action_switch_theme(self) -> None:
+        """Dark on light, or light on dark."""
+        self.theme = THEMES[terminal.switch_theme()].name
+        repaint(self)
 
     def action_detach(self) -> None:
         """Leave the screen: back to the one before, or out of the program. No run is touched."""

@@ -71,7 +71,7 @@ def _open(outcome: int | Screen) -> int:
         return outcome
     from cockpit import terminal  # noqa: PLC0415 - other commands do without
 
-    terminal.prepare(terminal.Terminal(terminal.depth_of(os.environ)), os.environ)
+    terminal.prepare(terminal.detect(os.environ), os.environ)
     from cockpit.app import run_app  # noqa: PLC0415 - Textual is slow to import
 
     return run_app(outcome.root, outcome.run, outcome.readonly)

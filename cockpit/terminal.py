@@ -4,10 +4,11 @@ Detection is pure: the environment is an argument. One terminal is in use at a t
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 Depth = Literal["true", "256", "16", "none"]
+Theme = Literal["dark", "light"]
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
 _SYSTEMS: dict[Depth, str] = {
     "true": "truecolor", "256": "256", "16": "standard", "none": "standard",
@@ -20,6 +21,7 @@ class Terminal:
     """depth says how many colours there are."""
 
     depth: Depth = "256"
+    theme: Theme = "dark"
 
     @property
     def colour_system(self) -> str:
@@ -42,8 +44,26 @@ def depth_of(environment: Mapping[str, str]) -> Depth:
     return "256" if "256" in name or (name.startswith(_PLENTY) and not few) else "16"
 
 
+def theme_of(environment: Mapping[str, str]) -> Theme:
+    """Whether a terminal has a light background, as some say in COLORFGBG ("0;15"); else dark."""
+    background = environment.get("COLORFGBG", "").rpartition(";")[2]
+    return "light" if background in ("7", "15") else "dark"
+
+
+def detect(environment: Mapping[str, str]) -> Terminal:
+    """What is known of a terminal by its environment."""
+    return Terminal(depth_of(environment), theme_of(environment))
+
+
 _PLENTY = ("xterm-", "alacritty", "foot", "iterm", "konsole", "wezterm", "contour", "rio")
 """Whose names do not say 256 and mean it."""
+
+
+def switch_theme() -> Theme:
+    """Draw dark on light from now on, or light on dark; which of the two it is then."""
+    theme: Theme = "dark" if in_use().theme == "light" else "light"
+    use(replace(in_use(), theme=theme))
+    return theme
 
 
 def prepare(terminal: Terminal, environment: MutableMapping[str, str]) -> None:

@@ -20,17 +20,23 @@ from cockpit.screens.calm import CalmScreen
 from cockpit.terminal import Terminal
 
 _LOOKS = {
-    "none": ("bold", "", ""),
-    "16": ("bold color(14) on color(0)", "color(7) on color(0)", "color(8) on color(0)"),
+    ("256", "dark"): ((117, 246, 237), 233),
+    ("256", "light"): ((24, 241, 251), 255),
+    ("16", "dark"): ((14, 7, 8), 0),
+    ("16", "light"): ((4, 8, 7), 15),
 }
-_PLENTY = (
-    "bold color(117) on color(233)", "color(246) on color(233)", "color(237) on color(233)",
-)  # fmt: skip
+"""Colours of names, words and rules, and what they stand on."""
 
 
 def looks(shown: Terminal) -> list[Style]:
     """How names, words and rules look: as inks do, of which nothing is loaded yet."""
-    return [Style.parse(look) for look in _LOOKS.get(shown.depth, _PLENTY)]
+    if shown.depth == "none":
+        return [Style(bold=True), Style(), Style()]
+    fronts, back = _LOOKS["16" if shown.depth == "16" else "256", shown.theme]
+    return [
+        Style.parse(f"{'' if n else 'bold '}color({front}) on color({back})")
+        for n, front in enumerate(fronts)
+    ]
 
 
 TITLES = {"loss": "loss", "memory": "memory", "experts": "experts", "events": "events"}

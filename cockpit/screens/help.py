@@ -32,6 +32,7 @@ KEYS = (
     ("t", "what the ranks printed: followed, by rank and level, searched, with its failures and "
           "alarms"),
     ("?", "this page; any of ? q esc leaves it"),
+    ("ctrl+t", "light or dark colours"),
     ("ctrl+p", "all commands by name"),
 )  # fmt: skip
 CHART_KEYS = (

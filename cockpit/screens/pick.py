@@ -120,8 +120,8 @@ class Pick(ModalScreen[str]):
 
     CSS = """
     Pick { align: center middle; background: #000000 40%; }
-    Pick Choices { max-width: 100%; max-height: 100%; padding: 1 1 0 1; background: #121212;
-                   border: round #5f87af; }
+    Pick Choices { max-width: 100%; max-height: 100%; padding: 1 1 0 1; background: $background;
+                   border: round $edge; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Cancel"),

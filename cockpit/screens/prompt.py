@@ -46,7 +46,7 @@ class Prompt(ModalScreen[str]):
     CSS = """
     Prompt { align: center middle; background: #000000 40%; }
     Line { width: 84; height: 10; max-width: 100%; max-height: 100%; padding: 1 1 0 1;
-           background: #121212; border: round #5f87af; }
+           background: $background; border: round $edge; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel"),

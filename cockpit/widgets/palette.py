@@ -11,7 +11,15 @@ from cockpit import terminal
 from cockpit.terminal import Terminal
 from cockpit.widgets.glyphs import Glyphs
 from cockpit.widgets.grid import Ink
-from cockpit.widgets.schemes import DARK, LEVELS, NO_COLOUR, SIXTEEN, Scheme
+from cockpit.widgets.schemes import (
+    DARK,
+    LEVELS,
+    LIGHT,
+    NO_COLOUR,
+    SIXTEEN,
+    SIXTEEN_LIGHT,
+    Scheme,
+)
 
 # What marks a cell of a map besides its colour.
 DEAD, COLD, HOT, STUCK, ALARM, NOTHING = "✕", "▽", "▲", "Ø", "!", "·"
@@ -27,7 +35,8 @@ def scheme(shown: Terminal) -> Scheme:
     """The colours for a terminal."""
     if shown.depth == "none":
         return NO_COLOUR
-    return SIXTEEN if shown.depth == "16" else DARK
+    dark, light = (SIXTEEN, SIXTEEN_LIGHT) if shown.depth == "16" else (DARK, LIGHT)
+    return dark if shown.theme == "dark" else light
 
 
 def charts() -> Glyphs:

@@ -1,6 +1,6 @@
-"""Tables of colours, one for each depth. Numbers are those of the 256 that every terminal has had
-for decades (a colour of these costs half the bytes of a free one, and looks the same with and
-without true colour); the first 16 of them are the terminal's own."""
+"""Tables of colours, one for each depth and theme. Numbers are those of the 256 that every terminal
+has had for decades (a colour of these costs half the bytes of a free one, and looks the same with
+and without true colour); the first 16 of them are the terminal's own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,29 @@ DARK = Scheme(
     heat=tuple(zip(_HEAT, _HEAT_TEXT, strict=True)),
 )  # fmt: skip
 
-_SIXTEEN_HEAT = (*[12] * 4, *[4] * 2, *[8] * 4, *[1] * 2, *[9] * 4)
+_LIGHT_HEAT = (25, 31, 38, 74, 110, 152, 254, 253, 253, 252, 223, 216, 209, 166, 124, 52)
+_LIGHT_HEAT_TEXT = (231, 231, 16, 16, 16, 16, *[240] * 4, 16, 16, 16, 231, 231, 231)
+LIGHT = Scheme(
+    background=255,
+    plain={
+        Ink.TEXT: (236, ""), Ink.STRONG: (16, "b"), Ink.DIM: (241, ""), Ink.FAINT: (250, ""),
+        Ink.TITLE: (24, "b"), Ink.RULE: (251, ""), Ink.GOOD: (28, ""), Ink.BUSY: (25, ""),
+        Ink.WARN: (130, ""), Ink.BAD: (160, "b"), Ink.KEY: (94, "b"),
+        Ink.LINE: (166, ""), Ink.BAND: (110, ""), Ink.SECOND: (64, ""), Ink.SECOND_BAND: (151, ""),
+        Ink.CURVE: (166, ""), Ink.CURVE_1: (25, ""), Ink.CURVE_2: (94, ""),
+        Ink.CURVE_3: (30, ""), Ink.CURVE_4: (133, ""), Ink.CURVE_5: (88, ""),
+        Ink.CURVE_6: (67, ""), Ink.CURVE_7: (55, ""),
+        Ink.TRACK: (251, ""), Ink.FILL: (31, ""), Ink.FILL_SOFT: (110, ""),
+        Ink.COLD_TEXT: (25, "b"), Ink.HOT_TEXT: (160, "b"),
+    },
+    on={
+        Ink.CURSOR: (16, 153, "b"), Ink.CURSOR_DIM: (236, 153, ""), Ink.POINTER: (231, 16, "b"),
+        Ink.STUCK: (16, 220, "b"),
+    },
+    heat=tuple(zip(_LIGHT_HEAT, _LIGHT_HEAT_TEXT, strict=True)),
+)  # fmt: skip
+
+_SIXTEEN_HEAT = (*[12] * 4, *[4] * 2, *[7] * 4, *[1] * 2, *[9] * 4)
 SIXTEEN = Scheme(
     background=0,
     plain={
@@ -76,6 +98,27 @@ SIXTEEN = Scheme(
     ramp="█▓▒▒░░    ░░▒▒▓█",
 )  # fmt: skip
 
+_SIXTEEN_LIGHT_HEAT = (*[4] * 4, *[6] * 2, *[8] * 4, *[5] * 2, *[1] * 4)
+SIXTEEN_LIGHT = Scheme(
+    background=15,
+    plain={
+        Ink.TEXT: (0, ""), Ink.STRONG: (0, "b"), Ink.DIM: (8, ""), Ink.FAINT: (7, ""),
+        Ink.TITLE: (4, "b"), Ink.RULE: (7, ""), Ink.GOOD: (2, ""), Ink.BUSY: (4, ""),
+        Ink.WARN: (5, ""), Ink.BAD: (1, "b"), Ink.KEY: (5, "b"),
+        Ink.LINE: (1, ""), Ink.BAND: (6, ""), Ink.SECOND: (2, ""), Ink.SECOND_BAND: (7, ""),
+        Ink.CURVE: (1, ""), Ink.CURVE_1: (4, ""), Ink.CURVE_2: (0, ""), Ink.CURVE_3: (6, ""),
+        Ink.CURVE_4: (5, ""), Ink.CURVE_5: (9, ""), Ink.CURVE_6: (2, ""), Ink.CURVE_7: (12, ""),
+        Ink.TRACK: (7, ""), Ink.FILL: (4, ""), Ink.FILL_SOFT: (6, ""),
+        Ink.COLD_TEXT: (4, "b"), Ink.HOT_TEXT: (1, "b"),
+    },
+    on={
+        Ink.CURSOR: (15, 4, "b"), Ink.CURSOR_DIM: (0, 7, ""), Ink.POINTER: (15, 0, "b"),
+        Ink.STUCK: (0, 11, "b"),
+    },
+    heat=tuple((None, text) for text in _SIXTEEN_LIGHT_HEAT),
+    ramp=SIXTEEN.ramp,
+)  # fmt: skip
+
 _BOLD = (Ink.STRONG, Ink.TITLE, Ink.BAD, Ink.KEY, Ink.COLD_TEXT, Ink.HOT_TEXT)
 NO_COLOUR = Scheme(
     background=None,
@@ -85,7 +128,7 @@ NO_COLOUR = Scheme(
         Ink.POINTER: (None, None, "br"), Ink.STUCK: (None, None, "b"),
     },
     heat=((None, None),) * LEVELS,
-    ramp="≈≈≈---    ░░▒▒▓█",
+    ramp="≈≈≈~~~    ░░▒▒▓█",
     charts=COLOURLESS,
 )  # fmt: skip
 """Lightness and texture do what colours do elsewhere: waves under the uniform share, shades over

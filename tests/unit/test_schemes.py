@@ -4,13 +4,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from rich.style import Style
 
 from cockpit import terminal
-from cockpit.terminal import DEPTHS, Depth, Terminal
+from cockpit.terminal import DEPTHS, Depth, Terminal, Theme
 from cockpit.widgets.canvas import strip
 from cockpit.widgets.grid import Grid, Ink
 from cockpit.widgets.palette import HEAT_LEVELS, style
 
+DECORATION = (
+    Ink.FAINT, Ink.RULE, Ink.TRACK, Ink.BAND, Ink.SECOND_BAND, Ink.FILL_SOFT,
+)  # fmt: skip
+"""Not read."""
 INKS = range(Ink.HEAT + HEAT_LEVELS)
 
 
@@ -21,6 +26,19 @@ def used() -> Iterator[Callable[[Terminal], None]]:
     terminal.use(before)
 
 
+def contrast(look: Style) -> float:
+    lights = []
+    for colour in (look.color, look.bgcolor):
+        assert colour is not None
+        parts = [part / 255 for part in colour.get_truecolor()]
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
+        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    low, high = sorted(lights)
+    return (high + 0.05) / (low + 0.05)
+
+
 def drawn(text: str, inks: list[int]) -> list[tuple[str, object]]:
     """Each cell: its character and style."""
     grid = Grid(len(text), 1)
@@ -29,21 +47,33 @@ def drawn(text: str, inks: list[int]) -> list[tuple[str, object]]:
     return [(char, part.style) for part in strip(grid, 0, 0, len(text)) for char in part.text]
 
 
+@pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_text_is_never_of_its_backgrounds_colour(depth: Depth) -> None:
-    terminal.use(Terminal(depth))
+def test_text_is_never_of_its_backgrounds_colour(depth: Depth, theme: Theme) -> None:
+    terminal.use(Terminal(depth, theme))
     for ink in INKS:
         look = style(ink)
         assert look.color is None or look.color != look.bgcolor
 
 
-def test_with_16_colours_none_is_of_more() -> None:
-    terminal.use(Terminal("16"))
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_with_16_colours_none_is_of_more(theme: Theme) -> None:
+    terminal.use(Terminal("16", theme))
     for ink in INKS:
         for colour in (style(ink).color, style(ink).bgcolor):
             assert colour is not None
             assert colour.number is not None
             assert colour.number < 16
+
+
+def test_words_stand_out_from_the_background_of_either_theme() -> None:
+    """WCAG's contrast: 4.5 for what is read, 3 for what only has to be told from the ground."""
+    for theme in ("dark", "light"):
+        terminal.use(Terminal("256", theme))
+        for ink in INKS:
+            if ink not in DECORATION:
+                least = 4.5 if ink in (Ink.TEXT, Ink.STRONG, Ink.DIM, Ink.BAD) else 3
+                assert contrast(style(ink)) >= least, (theme, ink)
 
 
 def test_without_colour_no_style_has_one_and_the_pointer_is_reversed() -> None:

@@ -40,3 +40,11 @@ def test_textual_is_told(depth: terminal.Depth) -> None:
         terminal.use(before)
     assert ("NO_COLOR" in environment) == (depth == "none")
     assert environment["TEXTUAL_COLOR_SYSTEM"] in ("truecolor", "256", "standard")
+
+
+@pytest.mark.parametrize(
+    ("told", "theme"),
+    [("15;0", "dark"), ("0;15", "light"), ("0;default;15", "light"), ("", "dark")],
+)
+def test_a_light_background_is_known_where_the_terminal_tells(told: str, theme: str) -> None:
+    assert terminal.detect({"COLORFGBG": told}).theme == theme
