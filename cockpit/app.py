@@ -21,6 +21,7 @@ from cockpit import ringing, terminal
 from cockpit.runs import Run
 from cockpit.screens.curtain import Curtain
 from cockpit.screens.themes import THEMES, repaint
+from cockpit.settings import Settings
 
 if TYPE_CHECKING:
     from cockpit.screens.dashboard import Dashboard
@@ -41,21 +42,28 @@ class Cockpit(App[int]):
     COMMANDS = {_actions}  # noqa: RUF012 - Textual's type
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "detach", "Detach", show=False, priority=True),
-        Binding("question_mark", "help", "Help"),
-        Binding("ctrl+t", "switch_theme", "Light or dark colours"),
+        Binding("question_mark", "help", "Help", id="help"),
+        Binding("ctrl+t", "switch_theme", "Light or dark colours", id="theme"),
     ]
 
-    def __init__(self, root: Path, run: Run | None, readonly: bool = False) -> None:
+    def __init__(
+        self, root: Path, run: Run | None, readonly: bool = False,
+        settings: Settings | None = None,
+    ) -> None:  # fmt: skip
         # The panels' colours are of the 256; without this Textual makes true colours of them.
         super().__init__(ansi_color=True)
         self._root, self._readonly, self._run = root, readonly, run
-        self.muted = bool(os.environ.get("L4COCKPIT_MUTED"))
+        self.settings = settings or Settings()
+        self.muted = self.settings.mute == "true" or bool(os.environ.get("L4COCKPIT_MUTED"))
         """Whether alarms neither ring nor show notifications."""
         self.dashboard: Dashboard | None = None
         """The screen of the run that was asked for, once it is loaded."""
         for theme in THEMES.values():
             self.register_theme(theme)
         self.theme = THEMES[terminal.in_use().theme].name
+        for name, key in self.settings.keys.items():
+            (named,) = Binding.make_bindings([Binding(key, name)])
+            self.update_keymap({name: named.key})
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's own choice; where that is the terminal's, one of fewer bytes."""
@@ -135,10 +143,12 @@ class Cockpit(App[int]):
             self.push_screen(Help(topic or getattr(self.screen, "TOPIC", "")))
 
 
-def run_app(root: Path, run: Run | None, readonly: bool = False) -> int:
+def run_app(
+    root: Path, run: Run | None, readonly: bool = False, settings: Settings | None = None
+) -> int:
     """Show a run, or the home screen for None, until the user leaves; the exit status. Afterwards
     stdout says how to come back. 1 if the run was seen to fail, else 0."""
-    app = Cockpit(root, run, readonly)
+    app = Cockpit(root, run, readonly, settings)
     app.run()
     status = app.return_code or 0
     if run is None:

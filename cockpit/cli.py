@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
-from cockpit import version
+from cockpit import settings, terminal, version
 from cockpit.commands.output import FAILED, INTERRUPTED, NOT_FOUND, USAGE, Problem, Screen, tell
+from cockpit.settings import CHOICES
 
 _EPILOG = """\
 examples:
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     try:
         options = _parser().parse_args(_checked(sys.argv[1:] if arguments is None else arguments))
-        code = _open(_work(options)(options))
+        code = _open(_work(options)(options), options)
         sys.stdout.flush()
     except Problem as problem:
         tell(problem.text)
@@ -66,15 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _open(outcome: int | Screen) -> int:
+def _open(outcome: int | Screen, options: argparse.Namespace) -> int:
     if isinstance(outcome, int):
         return outcome
-    from cockpit import terminal  # noqa: PLC0415 - other commands do without
-
-    terminal.prepare(terminal.detect(os.environ), os.environ)
+    try:
+        wanted = settings.load(settings.path(os.environ, Path.home()))
+    except settings.SettingsError as error:
+        raise Problem(USAGE, str(error)) from None
+    wanted = wanted.but(vars(options))
+    terminal.prepare(wanted.terminal(os.environ), os.environ)
     from cockpit.app import run_app  # noqa: PLC0415 - Textual is slow to import
 
-    return run_app(outcome.root, outcome.run, outcome.readonly)
+    return run_app(outcome.root, outcome.run, outcome.readonly, wanted)
 
 
 def _work(options: argparse.Namespace) -> Callable[[argparse.Namespace], int | Screen]:
@@ -131,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="say which version this is")
     _add_runs_dir(parser, None)
+    _add_screen(parser)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", parser_class=_Parser
     )
@@ -149,6 +155,19 @@ def _add_runs_dir(parser: argparse.ArgumentParser, default: object) -> None:
         default=default,
         help="where runs lie (default: $L4COCKPIT_RUNS_DIR, else ./runs)",
     )
+
+
+def _add_screen(parser: argparse.ArgumentParser) -> None:
+    """Options that go before the settings file."""
+    screen = parser.add_argument_group("screen", "these go before the settings file (see README)")
+    for name, does in (
+        ("theme", "colours for a dark or light background"),
+        ("colours", "how many there are"),
+    ):
+        screen.add_argument(
+            f"--{name}", choices=CHOICES[name], metavar="|".join(CHOICES[name]), help=does,
+            default=argparse.SUPPRESS,
+        )  # fmt: skip
 
 
 def _command(
@@ -182,6 +201,7 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--set", action="append", metavar="KEY=VALUE", help="change a key, as in train.steps=100"
     )
     run.add_argument("--name", help="what to call the run (default: its id)")
+    _add_screen(run)
     how = run.add_mutually_exclusive_group()
     how.add_argument("--detach", action="store_true", help="print the run's id and return")
     how.add_argument("--headless", action="store_true", help="print progress in plain lines")
@@ -196,6 +216,7 @@ def _add_lookers(commands: argparse._SubParsersAction[_Parser]) -> None:
         "l4cockpit attach baseline --readonly",
     )
     attach.add_argument("run", metavar="RUN", nargs="?", help="default: the newest")
+    _add_screen(attach)
     attach.add_argument("--readonly", action="store_true", help="watch without the controls")
     for name, does, as_json in (
         ("ps", "list the runs", "one JSON array"),

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 Depth = Literal["true", "256", "16", "none"]
 Theme = Literal["dark", "light"]
+THEMES: tuple[Theme, ...] = get_args(Theme)
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
 _SYSTEMS: dict[Depth, str] = {
     "true": "truecolor", "256": "256", "16": "standard", "none": "standard",

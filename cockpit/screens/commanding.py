@@ -45,16 +45,16 @@ class Commanding(CalmScreen[None]):
             self.title, self.text = title, text
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pause", "Pause or continue"),
-        Binding("c", "checkpoint", "Write a checkpoint"),
-        Binding("r", "resume", "Resume or restart"),
-        Binding("s", "stop", "Stop (asks)"),
-        Binding("d,q", "app.detach", "Detach: the run goes on"),
-        Binding("a", "alarms", "Alarms: list, acknowledge, mute"),
-        Binding("t", "logs", "Trainer's log: follow, search, failures and alarms"),
-        Binding("v", "knobs", "Live knobs: learning rate, balance, logging"),
-        Binding("w", "controls(False)", "Ask for the controls, or give them"),
-        Binding("W", "controls(True)", "Keep the controls"),
+        Binding("p", "pause", "Pause or continue", id="pause"),
+        Binding("c", "checkpoint", "Write a checkpoint", id="checkpoint"),
+        Binding("r", "resume", "Resume or restart", id="resume"),
+        Binding("s", "stop", "Stop (asks)", id="stop"),
+        Binding("d,q", "app.detach", "Detach: the run goes on", id="detach"),
+        Binding("a", "alarms", "Alarms: list, acknowledge, mute", id="alarms"),
+        Binding("t", "logs", "Trainer's log: follow, search, failures and alarms", id="log"),
+        Binding("v", "knobs", "Live knobs: learning rate, balance, logging", id="knobs"),
+        Binding("w", "controls(False)", "Ask for the controls, or give them", id="controls"),
+        Binding("W", "controls(True)", "Keep the controls", id="keep controls"),
     ]
 
     def __init__(self, run: Run, readonly: bool) -> None:

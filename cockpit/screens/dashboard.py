@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 
+from cockpit.keys import shown
 from cockpit.runs import Run
 from cockpit.screens.arrange import PANELS, Box, arrange
 from cockpit.screens.chart_desk import ChartDesk
@@ -19,6 +20,7 @@ from cockpit.screens.commanding import Commanding
 from cockpit.screens.experts import ExpertHistory
 from cockpit.screens.feed import Link
 from cockpit.screens.picture import TICKING
+from cockpit.settings import Settings
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.chart import MetricChart
 from cockpit.widgets.heatmap import ExpertHeatmap
@@ -49,8 +51,8 @@ class Dashboard(Commanding):
             for n, name in enumerate(PANELS, 1)
         ),
         Binding("escape", "panel('')", show=False),
-        Binding("slash", "choose('metric')", "Choose what the chart draws"),
-        Binding("o", "choose('runs')", "Compare with other runs"),
+        Binding("slash", "choose('metric')", "Choose what the chart draws", id="metric"),
+        Binding("o", "choose('runs')", "Compare with other runs", id="compare"),
         Binding("pageup,k,up", "scroll_events(3)", show=False),
         Binding("pagedown,j,down", "scroll_events(-3)", show=False),
         Binding("end", "scroll_events(-100000)", show=False),
@@ -89,6 +91,7 @@ class Dashboard(Commanding):
 
     def on_mount(self) -> None:
         """Start following the run, with what its journal holds on the first frame."""
+        self._footer.keys = shown(KEYS, getattr(self.app, "settings", Settings()).keys)
         self._feed.glance()
         self._desk.compare(self, self._others)
         self._draw()

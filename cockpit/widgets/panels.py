@@ -109,7 +109,7 @@ class KeyFooter(Canvas):
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
-        self._keys = keys
+        self.keys = keys
         self._status: tuple[Tone, str] | None = None
 
     def show(self, status: tuple[Tone, str] | None) -> None:
@@ -119,4 +119,4 @@ class KeyFooter(Canvas):
 
     def draw(self, width: int, height: int) -> Grid:
         """Both lines."""
-        return footer(width, height, self._status, self._keys)
+        return footer(width, height, self._status, self.keys)

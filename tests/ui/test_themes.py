@@ -1,4 +1,4 @@
-"""Light and dark."""
+"""Light and dark, and keys that the user chose."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from make_journal import Shape, run_directory
 from test_charts import opened
-from test_flows import open_run
+from test_flows import open_run, text_of
 from textual.color import Color
 from textual.pilot import Pilot
 
 from cockpit import runs, terminal
 from cockpit.app import Cockpit
+from cockpit.settings import Settings
 from cockpit.widgets.palette import scheme
 
 
@@ -60,3 +61,20 @@ async def test_what_lies_under_a_dialog_is_changed_too(app: Cockpit) -> None:
         await pilot.pause(0.2)
         assert ground("dark") not in backgrounds(pilot)
         assert app.current_theme.background == ground("light").lower()
+
+
+async def test_chosen_keys_do_what_the_usual_ones_did(tmp_path: Path) -> None:
+    run_directory(tmp_path, Shape(steps=120), "main")
+    settings = Settings(keys={"alarms": "z", "help": "/", "metric": "a"})
+    app = Cockpit(tmp_path, runs.find(tmp_path, "main"), settings=settings)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        assert "z alarms" in text_of(app, "footer")
+        for key, shown in (("z", "AlarmList"), ("/", "Help"), ("a", "Pick")):
+            await pilot.press("slash" if key == "/" else key)
+            await pilot.pause(0.1)
+            assert type(app.screen).__name__ == shown
+            await pilot.press("escape")
+        await pilot.press("question_mark", "o")
+        await pilot.pause(0.1)
+        assert type(app.screen).__name__ != "Help"
