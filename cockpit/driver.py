@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from cockpit import terminal
+from cockpit.ascii import plain
 from cockpit.sgr import lean
 
 
 class LeanDriver(LinuxDriver):
-    """Says of colours only what changes."""
+    """Says of colours only what changes, and all of it in ASCII where the terminal has no more."""
 
     def write(self, data: str) -> None:
         """Write a frame, or whatever else."""
+        if terminal.in_use().ascii:
+            data = plain(data)
         super().write(lean(data) if "\x1b[" in data else data)

@@ -25,6 +25,8 @@ class Settings:
     """dark or light."""
     colours: str = "auto"
     """true, 256, 16 or none."""
+    ascii: str = "auto"
+    """Whether to draw with ASCII alone."""
     mute: str = "false"
     """Whether alarms neither ring nor show notifications."""
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -41,12 +43,15 @@ class Settings:
             found = replace(found, depth=depth) if self.colours == depth else found
         for theme in THEMES:
             found = replace(found, theme=theme) if self.theme == theme else found
+        if self.ascii != "auto":
+            found = replace(found, ascii=self.ascii == "true")
         return found
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "theme": ("auto", *THEMES),
     "colours": ("auto", *DEPTHS),
+    "ascii": _SWITCH,
     "mute": _SWITCH[1:],
 }
 """Which values each setting may have."""

@@ -19,10 +19,11 @@ _COLOURLESS = ("", "dumb", "unknown", "vt100", "vt102", "vt220")
 
 @dataclass(frozen=True)
 class Terminal:
-    """depth says how many colours there are."""
+    """depth says how many colours there are; ascii, that there are no characters but those."""
 
     depth: Depth = "256"
     theme: Theme = "dark"
+    ascii: bool = False
 
     @property
     def colour_system(self) -> str:
@@ -51,9 +52,24 @@ def theme_of(environment: Mapping[str, str]) -> Theme:
     return "light" if background in ("7", "15") else "dark"
 
 
+def lacks_unicode(environment: Mapping[str, str]) -> bool:
+    """Whether a terminal has ASCII alone: by the locale, where one is named (LC_ALL, LC_CTYPE,
+    LANG, the first that is set), and by its name. Without a locale, as in most containers, it is
+    taken for a terminal of today."""
+    if environment.get("TERM", "").lower() in _OLD:
+        return True
+    names = ("LC_ALL", "LC_CTYPE", "LANG")
+    locale = next((value for name in names if (value := environment.get(name))), "utf-8")
+    return "utf8" not in locale.lower().replace("-", "")
+
+
+_OLD = ("linux", "vt100", "vt102", "vt220", "ansi")
+"""Terminals whose fonts have no dots to draw charts with."""
+
+
 def detect(environment: Mapping[str, str]) -> Terminal:
     """What is known of a terminal by its environment."""
-    return Terminal(depth_of(environment), theme_of(environment))
+    return Terminal(depth_of(environment), theme_of(environment), lacks_unicode(environment))
 
 
 _PLENTY = ("xterm-", "alacritty", "foot", "iterm", "konsole", "wezterm", "contour", "rio")

@@ -9,7 +9,7 @@ from rich.style import Style
 
 from cockpit import terminal
 from cockpit.terminal import Terminal
-from cockpit.widgets.glyphs import Glyphs
+from cockpit.widgets.glyphs import ASCII, Glyphs
 from cockpit.widgets.grid import Ink
 from cockpit.widgets.schemes import (
     DARK,
@@ -41,7 +41,8 @@ def scheme(shown: Terminal) -> Scheme:
 
 def charts() -> Glyphs:
     """What charts are drawn with."""
-    return scheme(terminal.in_use()).charts
+    shown = terminal.in_use()
+    return ASCII if shown.ascii else scheme(shown).charts
 
 
 def ramp() -> str:

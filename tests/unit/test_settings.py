@@ -31,6 +31,8 @@ def test_words_that_yaml_takes_for_something_else() -> None:
     assert settings.parse("colours: 256").terminal({}).depth == "256"
     assert settings.parse("colours: true").terminal({}).depth == "true"
     assert settings.parse("colours: none").terminal({"TERM": "xterm-256color"}).depth == "none"
+    assert settings.parse("ascii: yes").terminal({}).ascii
+    assert not settings.parse("ascii: no").terminal({"LC_ALL": "C"}).ascii
     assert settings.parse("mute: on").mute == "true"
 
 

@@ -48,3 +48,21 @@ def test_textual_is_told(depth: terminal.Depth) -> None:
 )
 def test_a_light_background_is_known_where_the_terminal_tells(told: str, theme: str) -> None:
     assert terminal.detect({"COLORFGBG": told}).theme == theme
+
+
+@pytest.mark.parametrize(
+    ("environment", "lacks"),
+    [
+        ({}, False),
+        ({"LANG": "de_DE.UTF-8"}, False),
+        ({"LANG": "C.utf8"}, False),
+        ({"LANG": "de_DE.ISO-8859-1"}, True),
+        ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, True),
+        ({"LC_ALL": "", "LC_CTYPE": "C.UTF-8", "LANG": "C"}, False),
+        ({"TERM": "linux", "LANG": "de_DE.UTF-8"}, True),
+    ],
+)
+def test_a_locale_without_utf_8_and_an_old_console_have_ascii_alone(
+    environment: dict[str, str], lacks: bool
+) -> None:
+    assert terminal.detect(environment).ascii == lacks
