@@ -168,7 +168,10 @@ def _add_screen(parser: argparse.ArgumentParser) -> None:
             f"--{name}", choices=CHOICES[name], metavar="|".join(CHOICES[name]), help=does,
             default=argparse.SUPPRESS,
         )  # fmt: skip
-    for name, does in (("ascii", "draw with ASCII alone"),):
+    for name, does in (
+        ("ascii", "draw with ASCII alone"),
+        ("low-bandwidth", "draw charts and maps less often, as over SSH"),
+    ):
         screen.add_argument(
             f"--{name}", action="store_const", const="true", help=does, default=argparse.SUPPRESS
         )

@@ -27,6 +27,8 @@ class Settings:
     """true, 256, 16 or none."""
     ascii: str = "auto"
     """Whether to draw with ASCII alone."""
+    low_bandwidth: str = "auto"
+    """Whether to draw charts and map less often."""
     mute: str = "false"
     """Whether alarms neither ring nor show notifications."""
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class Settings:
             found = replace(found, theme=theme) if self.theme == theme else found
         if self.ascii != "auto":
             found = replace(found, ascii=self.ascii == "true")
+        if self.low_bandwidth != "auto":
+            found = replace(found, slow=self.low_bandwidth == "true")
         return found
 
 
@@ -52,6 +56,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "theme": ("auto", *THEMES),
     "colours": ("auto", *DEPTHS),
     "ascii": _SWITCH,
+    "low_bandwidth": _SWITCH,
     "mute": _SWITCH[1:],
 }
 """Which values each setting may have."""

@@ -19,11 +19,13 @@ _COLOURLESS = ("", "dumb", "unknown", "vt100", "vt102", "vt220")
 
 @dataclass(frozen=True)
 class Terminal:
-    """depth says how many colours there are; ascii, that there are no characters but those."""
+    """depth says how many colours there are; ascii, that there are no characters but those;
+    slow, that bytes should be spared."""
 
     depth: Depth = "256"
     theme: Theme = "dark"
     ascii: bool = False
+    slow: bool = False
 
     @property
     def colour_system(self) -> str:
@@ -69,7 +71,12 @@ _OLD = ("linux", "vt100", "vt102", "vt220", "ansi")
 
 def detect(environment: Mapping[str, str]) -> Terminal:
     """What is known of a terminal by its environment."""
-    return Terminal(depth_of(environment), theme_of(environment), lacks_unicode(environment))
+    return Terminal(
+        depth_of(environment),
+        theme_of(environment),
+        lacks_unicode(environment),
+        bool(environment.get("SSH_CONNECTION") or environment.get("SSH_TTY")),
+    )
 
 
 _PLENTY = ("xterm-", "alacritty", "foot", "iterm", "konsole", "wezterm", "contour", "rio")

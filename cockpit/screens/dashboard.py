@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 
+from cockpit import terminal
 from cockpit.keys import shown
 from cockpit.runs import Run
 from cockpit.screens.arrange import PANELS, Box, arrange
@@ -29,6 +30,8 @@ from trainer.contract.messages import Alarm, Entry, Experts, Launch, Updates
 
 DATA_EVERY = 0.5
 """Seconds between two drawings of data; keys and answers are drawn at once."""
+PLOTS_EVERY = 2.0
+"""The same for charts and map on a slow line: they are most of what is sent."""
 KEYS = (
     ("p", "pause"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"), ("d", "detach"),
     ("?", "help"), ("a", "alarms"), ("1-5", "panels"), ("/", "metric"), ("o", "compare"),
@@ -74,7 +77,7 @@ class Dashboard(Commanding):
             run, self._experts, lambda: self.picture.state.steps, self.run_worker
         )
         self._alone: str | None = None
-        self._drawn = 0.0
+        self._drawn = self._plotted = 0.0
         self._due: asyncio.TimerHandle | None = None
         self._due_at = 0.0
         self._counts_changed = True
@@ -134,14 +137,24 @@ class Dashboard(Commanding):
         # Not a timer of Textual's: one that is late before it begins is never called, and one
         # that is due in the past spins for ever.
         wait = max(0.0, at - time.monotonic())
-        self._due = asyncio.get_running_loop().call_later(wait, self.call_next, self._draw)
+        self._due = asyncio.get_running_loop().call_later(
+            wait, self.call_next, self._draw_what_is_due
+        )
 
     def on_unmount(self) -> None:
         """Nothing is drawn any more."""
         if self._due is not None:
             self._due.cancel()
 
-    def _draw(self) -> None:
+    def _draw_what_is_due(self) -> None:
+        """All; on a slow line, once there is a picture, charts and map only now and then."""
+        spare = terminal.in_use().slow and self._link is not None and self._link.live
+        wait = self._plotted + PLOTS_EVERY - time.monotonic() if spare else 0.0
+        self._draw(plots=wait <= 0)
+        if wait > 0:
+            self._soon(wait)
+
+    def _draw(self, plots: bool = True) -> None:
         if self._due is not None:
             self._due.cancel()
         self._due = None
@@ -150,8 +163,10 @@ class Dashboard(Commanding):
         awaits = picture.awaits(now)
         header = picture.header(now, self._link.text if self._link else "")
         self._header.show(replace(header, role=self._helm.role))
-        self._desk.draw(awaits)
-        self._draw_experts(awaits)
+        if plots:
+            self._plotted = self._drawn
+            self._desk.draw(awaits)
+            self._draw_experts(awaits)
         self._memory.show(state.memory, state.system, state.hello, state.step_split)
         self._events.show(picture.events)
         if state.state in TICKING:

@@ -33,6 +33,8 @@ def test_words_that_yaml_takes_for_something_else() -> None:
     assert settings.parse("colours: none").terminal({"TERM": "xterm-256color"}).depth == "none"
     assert settings.parse("ascii: yes").terminal({}).ascii
     assert not settings.parse("ascii: no").terminal({"LC_ALL": "C"}).ascii
+    assert not settings.parse("low_bandwidth: false").terminal({"SSH_CONNECTION": "x"}).slow
+    assert settings.parse("low_bandwidth: true").terminal({}).slow
     assert settings.parse("mute: on").mute == "true"
 
 

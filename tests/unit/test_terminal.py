@@ -66,3 +66,8 @@ def test_a_locale_without_utf_8_and_an_old_console_have_ascii_alone(
     environment: dict[str, str], lacks: bool
 ) -> None:
     assert terminal.detect(environment).ascii == lacks
+
+
+def test_over_ssh_bytes_are_spared() -> None:
+    assert terminal.detect({"SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22"}).slow
+    assert not terminal.detect({}).slow
