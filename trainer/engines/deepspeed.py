@@ -17,7 +17,7 @@ from transformers.models.llama4.modeling_llama4 import Llama4TextMoe
 from trainer import optimizer
 from trainer.contract import layout
 from trainer.contract.config import Config
-from trainer.engines import adapter_files, swapped, traffic
+from trainer.engines import swapped, traffic
 from trainer.engines.deepspeed_config import deepspeed_config, swap_folder
 from trainer.engines.protocol import Offloaded
 from trainer.llama4.attention import model_inputs
@@ -118,6 +118,8 @@ class DeepSpeedEngine:
         if in_nvme():
             self._files.guard(swapped.save)(self._engine, folder / TAG)
         if self._frozen:
+            from trainer.engines import adapter_files  # noqa: PLC0415 - PEFT: seconds to import
+
             adapter = self._config.adapter
             rank = self._engine.global_rank
             adapter_files.save(self.module, adapter, folder, rank, self._files.guard)
