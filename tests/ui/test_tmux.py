@@ -28,9 +28,11 @@ class Tmux:
         self.socket = socket
 
     def __call__(self, *arguments: str) -> str:
+        # Whoever runs the tests may have told them a size; the terminal has its own.
+        environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         done = subprocess.run(
             ["tmux", "-S", str(self.socket), "-f", "/dev/null", *arguments],
-            capture_output=True, text=True, check=True, env=os.environ | {"LC_ALL": "C.UTF-8"},
+            capture_output=True, text=True, check=True, env=environment | {"LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         return done.stdout
 

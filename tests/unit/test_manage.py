@@ -258,7 +258,7 @@ def test_a_real_run_while_it_trains_and_when_it_is_over(stage: Stage) -> None:
     reaches(run, step + 3)
     kill_supervisor(run)
     stage.clean_up()
-    assert state.current(run).state == "lost"
+    until(lambda: state.current(run).state == "lost")
     manage.delete(stage.root, run)
     assert list(stage.root.iterdir()) == []
 
