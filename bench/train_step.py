@@ -30,6 +30,7 @@ class Trained:
     def __init__(self, kind: str, experts: int, dtype: str, options: argparse.Namespace) -> None:
         torch.set_num_threads(options.threads)
         self.device, self.vocabulary = torch.device(options.device), options.vocabulary
+        self.document = options.document
         tiny = {
             "layers": options.layers,
             "experts": experts,
@@ -53,7 +54,8 @@ class Trained:
     def step(self, tokens: int) -> None:
         """One, on so many drawn tokens."""
         words = torch.randint(self.vocabulary, (1, tokens), device=self.device)
-        inputs = model_inputs(self.model, torch.arange(tokens)[None], self.device)
+        positions = torch.arange(tokens)[None] % self.document
+        inputs = model_inputs(self.model, positions, self.device)
         self.model(input_ids=words, labels=words, **inputs).loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -102,6 +104,7 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--experts", type=int, nargs="+", default=[16, 128])
     parser.add_argument("--tokens", type=int, default=1024)
+    parser.add_argument("--document", type=int, default=512, help="tokens of a packed document")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=512)
     parser.add_argument("--intermediate", type=int, default=1024)
