@@ -32,6 +32,9 @@ DATA_EVERY = 0.5
 """Seconds between two drawings of data; keys and answers are drawn at once."""
 PLOTS_EVERY = 2.0
 """The same for charts and map on a slow line: they are most of what is sent."""
+MEMORY_EVERY = 2.0
+"""The same for memory and sensors while steps are done: eight temperatures that flicker are as
+many bytes as the curve of the loss."""
 KEYS = (
     ("p", "pause"), ("c", "checkpoint"), ("r", "resume"), ("s", "stop"), ("d", "detach"),
     ("?", "help"), ("a", "alarms"), ("1-5", "panels"), ("/", "metric"), ("o", "compare"),
@@ -77,7 +80,7 @@ class Dashboard(Commanding):
             run, self._experts, lambda: self.picture.state.steps, self.run_worker
         )
         self._alone: str | None = None
-        self._drawn = self._plotted = 0.0
+        self._drawn = self._plotted = self._weighed = 0.0
         self._due: asyncio.TimerHandle | None = None
         self._due_at = 0.0
         self._counts_changed = True
@@ -167,7 +170,9 @@ class Dashboard(Commanding):
             self._plotted = self._drawn
             self._desk.draw(awaits)
             self._draw_experts(awaits)
-        self._memory.show(state.memory, state.system, state.hello, state.step_split)
+        if self._drawn - self._weighed >= MEMORY_EVERY or state.state != "training":
+            self._weighed = self._drawn
+            self._memory.show(state.memory, state.system, state.hello, state.step_split)
         self._events.show(picture.events)
         if state.state in TICKING:
             self._soon(1.0)
