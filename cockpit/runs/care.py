@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 
 import msgspec
 
@@ -68,19 +69,34 @@ class Taken(Exception):
     """Another process looks after the run."""
 
 
+_DYING = 2.0
+"""Seconds that the threads of a killed supervisor may go on holding its lock."""
+
+
 def claim(run: Run) -> int:
     """Become the only one that looks after a run: the descriptor to keep open. Raises Taken, or
-    OSError where the run directory cannot be written."""
+    OSError where the run directory cannot be written. Waits a moment for one that is dying."""
     descriptor = os.open(run.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _lock(descriptor, run):
         os.close(descriptor)
-        raise Taken(f"taken: {run.name} has a supervisor already") from None
-    except OSError:
-        pass  # a file system without locks; the check below is all there is
+        raise Taken(f"taken: {run.name} has a supervisor already")
     info = supervisor_info(run)
     if info is not None and supervisor_alive(info) and info.pid != os.getpid():
         os.close(descriptor)
         raise Taken(f"taken: {run.name} has a supervisor already (pid {info.pid})")
     return descriptor
+
+
+def _lock(descriptor: int, run: Run) -> bool:
+    until = time.monotonic() + _DYING
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if supervisor_alive(supervisor_info(run)) or time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        except OSError:
+            return True  # a file system without locks; who is alive is all that can be asked
+        else:
+            return True

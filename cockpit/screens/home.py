@@ -87,7 +87,7 @@ class Home(CalmScreen[None]):
         self._list = RunList(root)
         self._presets: list[PresetRow] = []
         self._runs: list[RunRow] = []
-        self._shown = Shown()
+        self._shown = Shown(looking=True)
         self._query: LineEdit | None = None
         """What is being typed to filter by."""
         self._looking = False
@@ -99,8 +99,9 @@ class Home(CalmScreen[None]):
         yield KeyFooter(KEYS, id="footer")
 
     def on_mount(self) -> None:
-        """Look now, and every two seconds while this screen is seen."""
+        """Presets at once; runs now, and every two seconds while this screen is seen."""
         self._presets = preset_rows()
+        self._show()
         self._refresh()
         self.set_interval(EVERY, self._refresh)
 
@@ -117,8 +118,9 @@ class Home(CalmScreen[None]):
         try:
             while True:
                 self._runs = await asyncio.to_thread(self._list.rows, PATIENCE)
-                if not self.is_attached:
-                    return
+                if not self.query(HomeList):
+                    return  # the screen is going, its parts have gone
+                self._shown = self._shown._replace(looking=False)
                 self._show()
                 if self._list.complete:
                     return

@@ -24,7 +24,7 @@ class HomeList(Canvas):
     def __init__(self) -> None:
         super().__init__(id="choices")
         self._rows: Sequence[Row] = ()
-        self._shown = Shown()
+        self._shown = Shown(looking=True)
         self._cursor = 0
 
     @property

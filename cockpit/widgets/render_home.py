@@ -42,13 +42,15 @@ Row = PresetRow | RunRow
 
 class Shown(NamedTuple):
     """How the runs are shown: order is the column that they are sorted by, down whether the
-    largest comes first; hidden is how many the query leaves out; marked are keys of rows."""
+    largest comes first; hidden is how many the query leaves out; marked are keys of rows; looking
+    is whether it is not yet known which runs there are."""
 
     order: str = "age"
     down: bool = False
     query: str = ""
     hidden: int = 0
     marked: frozenset[str] = frozenset()
+    looking: bool = False
 
 
 def home(
@@ -84,6 +86,7 @@ def row_at(
     return found if isinstance(found, int) else None
 
 
+_LOOKING = "looking…"
 _NO_RUNS = "none yet: choose a preset above and press enter"
 _NONE_FOUND = "no run has this in its name, preset or state; esc shows all"
 
@@ -92,7 +95,7 @@ def _window(rows: Sequence[Row], cursor: int, height: int, shown: Shown) -> list
     """The lines that are seen: a text, or the index of a row."""
     presets = [n for n, row in enumerate(rows) if isinstance(row, PresetRow)]
     runs: list[int | str] = [n for n, row in enumerate(rows) if isinstance(row, RunRow)]
-    nothing = _NONE_FOUND if shown.hidden else _NO_RUNS
+    nothing = _LOOKING if shown.looking else _NONE_FOUND if shown.hidden else _NO_RUNS
     lines = ["start a run", *presets, "", "runs", "head", *(runs or [nothing])]
     at = lines.index(cursor) if cursor in lines else 0
     if shown.query and not runs:

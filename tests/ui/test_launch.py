@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cockpit import runs
 from cockpit.app import Cockpit
 from cockpit.client import NoSupervisor
 from cockpit.runs import Run
-from cockpit.screens import feed, starting
+from cockpit.screens import feed, home, starting
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def test_two_enters_start_a_preset_as_it_is(
 ) -> None:
     app = Cockpit(tmp_path, None)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: "none yet" in text_of(app) or size[1] < 20)
+        await until(pilot, lambda: "tiny-lora" in text_of(app))
         await pilot.press("enter")
         await until(pilot, lambda: "start tiny" in text_of(app, "form"))
         assert "› start" in text_of(app, "form")
@@ -121,3 +122,18 @@ async def test_keys_that_arrive_together_are_taken_in_order(
             app.simulate_key(key)
         await until(pilot, lambda: bool(started))
     assert started[0].name == "quick"
+
+
+async def test_a_preset_can_be_chosen_before_the_runs_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = threading.Event()
+    monkeypatch.setattr(home.RunList, "rows", lambda *_: known.wait(5) and [])
+    app = Cockpit(tmp_path, None)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "looking…" in text_of(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "start tiny-lora" in text_of(app, "form"))
+        await pilot.press("escape")
+        known.set()
+        await until(pilot, lambda: "none yet" in text_of(app))

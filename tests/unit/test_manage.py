@@ -251,8 +251,8 @@ def test_a_real_run_while_it_trains_and_when_it_is_over(stage: Stage) -> None:
     reaches(run, 3)
     with pytest.raises(manage.NotDeleted, match="a supervisor looks after it"):
         manage.delete(stage.root, run)
-    kill_supervisor(run)  # the trainer goes on; threads of the dead may hold its lock a moment
-    until(lambda: "stop it first" in refusal(stage.root, run))
+    kill_supervisor(run)  # the trainer goes on
+    assert "stop it first" in refusal(stage.root, run)
     asyncio.run(client.ensure_supervisor(run))
     step = state.current(run).step
     reaches(run, step + 3)
