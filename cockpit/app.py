@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # read when Textual is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is; nothing here multiplies
 
+from rich.console import RenderableType
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -20,8 +21,9 @@ from textual.screen import Screen
 from cockpit import ringing, terminal
 from cockpit.runs import Run
 from cockpit.screens.curtain import Curtain
-from cockpit.screens.themes import THEMES, repaint
+from cockpit.screens.themes import THEMES
 from cockpit.settings import Settings
+from cockpit.widgets.paper import HasPaper
 
 if TYPE_CHECKING:
     from cockpit.screens.dashboard import Dashboard
@@ -34,7 +36,7 @@ def _actions() -> type[Provider]:
     return Actions
 
 
-class Cockpit(App[int]):
+class Cockpit(HasPaper, App[int]):
     """Opens one run, or the home screen."""
 
     CSS_PATH = "styles/cockpit.tcss"
@@ -43,6 +45,7 @@ class Cockpit(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "detach", "Detach", show=False, priority=True),
         Binding("question_mark", "help", "Help", id="help"),
+        Binding("ctrl+l", "paint", "Paint the screen anew", show=False),
         Binding("ctrl+t", "switch_theme", "Light or dark colours", id="theme"),
     ]
 
@@ -104,6 +107,20 @@ class Cockpit(App[int]):
         loading = isinstance(self.screen, Curtain) if self.screen_stack else True
         return not loading or action in ("detach", "quit")
 
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if renderable is not None and not getattr(renderable, "ON_PAPER", False):
+            self.paper = None
+        super()._display(screen, renderable)
+
+    def on_resize(self) -> None:
+        """Terminals differ in what they keep."""
+        self.paper = None
+
+    def action_paint(self) -> None:
+        """All of it, whatever was written over it."""
+        self.paper = None
+        self.screen.refresh()
+
     def on_mount(self) -> None:
         """SIGTERM leaves the terminal as it was."""
         import asyncio  # noqa: PLC0415 - loaded by Textual already
@@ -123,7 +140,7 @@ class Cockpit(App[int]):
     def action_switch_theme(self) -> None:
         """Dark on light, or light on dark."""
         self.theme = THEMES[terminal.switch_theme()].name
-        repaint(self)
+        self.screen.refresh()
 
     def action_detach(self) -> None:
         """Leave the screen: back to the one before, or out of the program. No run is touched."""

@@ -7,6 +7,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from cockpit import terminal
 from cockpit.ascii import plain
 from cockpit.sgr import lean
+from cockpit.widgets.paper import HasPaper
 
 
 class LeanDriver(LinuxDriver):
@@ -16,4 +17,10 @@ class LeanDriver(LinuxDriver):
         """Write a frame, or whatever else."""
         if terminal.in_use().ascii:
             data = plain(data)
-        super().write(lean(data) if "\x1b[" in data else data)
+        super().write(lean(data) if "\x1b[0m" in data else data)
+
+    def start_application_mode(self) -> None:
+        """Also after the process was stopped, and other programs have written to the terminal."""
+        if isinstance(self._app, HasPaper):
+            self._app.paper = None
+        super().start_application_mode()  # type: ignore[no-untyped-call]

@@ -29,6 +29,12 @@ class Look(NamedTuple):
 PLAIN = Look()
 
 
+def blank(look: Look) -> Look:
+    """What of a look a blank shows: its background, and lines or colours that come through."""
+    more = look.more - _UNSEEN
+    return Look(look.front if more else "", look.back, more)
+
+
 def lean(text: str) -> str:
     """The same picture from fewer bytes. It must begin with nothing set, and then ends so. Text
     with styles that are not known here is left as it is."""

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
 from cockpit.boards import key_of
+from cockpit.screens.painted import Dialog
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid
 from cockpit.widgets.render_alarms import Shown, alarm_list
@@ -19,8 +19,6 @@ from trainer.contract.messages import Alarm
 
 class Lines(Canvas):
     """The list and the cursor."""
-
-    TILES = 2
 
     def __init__(self) -> None:
         super().__init__(id="alarms")
@@ -48,7 +46,7 @@ class Lines(Canvas):
         return alarm_list(width, height, self.shown, self.cursor, time.time(), muted)
 
 
-class AlarmList(ModalScreen[None]):
+class AlarmList(Dialog[None]):
     """alarms gives those that are raised; acknowledge is called with those that were seen;
     show_log and show_step, when the list has gone, with the one to be shown there."""
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Key
-from textual.screen import ModalScreen
 
+from cockpit.screens.painted import Dialog
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid, Ink, fit
 
@@ -19,8 +19,6 @@ Answer = tuple[str, str, str]
 
 class Question(Canvas):
     """The text and the answers, one of them under the cursor."""
-
-    TILES = 1
 
     def __init__(self, heading: str, lines: Sequence[str], answers: Sequence[Answer]) -> None:
         super().__init__()
@@ -46,7 +44,7 @@ class Question(Canvas):
         return grid
 
 
-class Ask(ModalScreen[str]):
+class Ask(Dialog[str]):
     """Shows a question; its result is the chosen answer, "" for none."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

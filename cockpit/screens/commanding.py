@@ -12,10 +12,10 @@ from cockpit import knobs
 from cockpit.client import NoSupervisor, new_id
 from cockpit.ringing import Bell
 from cockpit.runs import Run
-from cockpit.screens.calm import CalmScreen
 from cockpit.screens.feed import Feed, Link
 from cockpit.screens.helm import Helm
 from cockpit.screens.orders import Orders
+from cockpit.screens.painted import Painted
 from cockpit.screens.picture import TICKING, Picture
 from cockpit.widgets.render_events import Tone
 from trainer.contract.config import ConfigError
@@ -34,7 +34,7 @@ from trainer.contract.messages import (
 READONLY = "read only: opened with --readonly, so no commands from here"
 
 
-class Commanding(CalmScreen[None]):
+class Commanding(Painted[None]):
     """Gives a run orders, and says what became of them. Subclasses draw."""
 
     class Ring(Message):

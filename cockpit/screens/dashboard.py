@@ -254,5 +254,3 @@ def _place(panel: Canvas, box: Box | None) -> None:
     styles = panel.styles
     styles.offset, styles.width, styles.height = (box.x, box.y), box.width, box.height
     panel.display = True
-    if panel.grid.chars.shape != (box.height, box.width):
-        panel.prepare(box.width, box.height)

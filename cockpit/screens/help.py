@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
+from cockpit.screens.painted import Painted
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid, Ink, title
 from cockpit.widgets.render_events import wrap
@@ -154,8 +154,6 @@ _SECTIONS = {
 class Page(Canvas):
     """The text, scrolled."""
 
-    TILES = 1
-
     def __init__(self, topic: str) -> None:
         super().__init__(id="page")
         self.topic, self.top = topic, 0
@@ -195,7 +193,7 @@ def page(width: int, topic: str = "") -> Grid:
     return grid
 
 
-class Help(Screen[None]):
+class Help(Painted[None]):
     """What everything means."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

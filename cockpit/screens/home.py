@@ -15,10 +15,10 @@ from textual.events import Key, Paste
 from cockpit.runs import Run
 from cockpit.screens import starting, tidy
 from cockpit.screens.actions import Action
-from cockpit.screens.calm import CalmScreen
 from cockpit.screens.dashboard import Dashboard
 from cockpit.screens.listing import after, listed
 from cockpit.screens.logs import Logs
+from cockpit.screens.painted import Painted
 from cockpit.screens.run_list import RunList, preset_rows
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid, Ink
@@ -41,8 +41,6 @@ KEYS = (
 class Banner(Canvas):
     """Name and folder."""
 
-    TILES = 1
-
     def __init__(self, root: Path) -> None:
         super().__init__(id="banner")
         self._root = root
@@ -58,7 +56,7 @@ class Banner(Canvas):
         return grid
 
 
-class Home(CalmScreen[None]):
+class Home(Painted[None]):
     """Presets and runs."""
 
     TOPIC = "home"

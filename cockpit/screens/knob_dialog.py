@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Key
-from textual.screen import ModalScreen
 
 from cockpit import knobs
 from cockpit.knobs import KNOBS, Knob
+from cockpit.screens.painted import Dialog
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid, Ink, fit
 
@@ -20,8 +20,6 @@ _TYPED = set("0123456789.eE+-")
 
 class Form(Canvas):
     """The knobs, what is typed, and what is wrong with it or follows from it."""
-
-    TILES = 1
 
     def __init__(self, now: Mapping[str, float | None], lr: float | None) -> None:
         super().__init__(id="knobs")
@@ -80,7 +78,7 @@ class Form(Canvas):
         return [(Ink.STRONG, question), (Ink.DIM, follows)]
 
 
-class KnobDialog(ModalScreen[tuple[str, float] | None]):
+class KnobDialog(Dialog[tuple[str, float] | None]):
     """Its result is a knob and the value that it shall have, or None. lr is the newest step's
     learning rate."""
 

@@ -8,9 +8,9 @@ from typing import ClassVar, NamedTuple
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click, Key, MouseScrollDown, MouseScrollUp, Paste, Resize
-from textual.screen import Screen
 
 from cockpit.launch_form import LaunchForm
+from cockpit.screens.painted import Painted
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid
 from cockpit.widgets.line_edit import LineEdit
@@ -38,8 +38,6 @@ class Wanted(NamedTuple):
 
 class FormPanel(Canvas):
     """Draws the form."""
-
-    TILES = 2
 
     def __init__(self, values: LaunchForm) -> None:
         super().__init__(id="form")
@@ -93,7 +91,7 @@ class FormPanel(Canvas):
         return form(width, height, shown)
 
 
-class Launch(Screen[Wanted | None]):
+class Launch(Painted[Wanted | None]):
     """The form of a preset; its result is what is to be started, or None. Raises ConfigError where
     the preset cannot be used."""
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste, Resize
-from textual.screen import Screen
 
 from cockpit.journal import LineTail
 from cockpit.logbook import LEVELS, LogWindow, search_file
 from cockpit.moments import Moment, Moments, place
 from cockpit.runs import Run
+from cockpit.screens.painted import Painted
 from cockpit.screens.story import event_of
 from cockpit.widgets.line_edit import LineEdit
 from cockpit.widgets.log_panel import LogPanel
@@ -31,7 +31,7 @@ KEYS = (
 )  # fmt: skip
 
 
-class Logs(Screen[None]):
+class Logs(Painted[None]):
     """Opens at the end, or at the failure or alarm of time `at`. show_step is called, when this
     screen has gone, with the step that the user wants to see in the charts."""
 

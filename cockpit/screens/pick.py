@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.events import Click, Key, MouseScrollDown, MouseScrollUp
 from textual.fuzzy import FuzzySearch
 from textual.message import Message
-from textual.screen import ModalScreen
 
+from cockpit.screens.painted import Dialog
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid, Ink, fit
 
@@ -47,8 +47,6 @@ def found(items: Sequence[Item], query: str) -> list[Item]:
 
 class Choices(Canvas):
     """What was typed, and what it finds."""
-
-    TILES = 1
 
     class Chosen(Message):
         """A line was clicked."""
@@ -115,7 +113,7 @@ class Choices(Canvas):
         self.move(1)
 
 
-class Pick(ModalScreen[str]):
+class Pick(Dialog[str]):
     """Shows a list; its result is the key of the chosen item, "" for none."""
 
     CSS = """

@@ -8,8 +8,8 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
-from textual.screen import ModalScreen
 
+from cockpit.screens.painted import Dialog
 from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.grid import Grid, Ink, fit
 from cockpit.widgets.line_edit import LineEdit
@@ -20,8 +20,6 @@ Check = Callable[[str], str]
 
 class Line(Canvas):
     """Heading, the text, and what is wrong with it."""
-
-    TILES = 1
 
     def __init__(self, heading: str, text: str) -> None:
         super().__init__()
@@ -40,7 +38,7 @@ class Line(Canvas):
         return grid
 
 
-class Prompt(ModalScreen[str]):
+class Prompt(Dialog[str]):
     """Asks for a line, checked as it is typed; its result is the text, "" for none."""
 
     CSS = """

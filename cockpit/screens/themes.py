@@ -1,10 +1,7 @@
-"""The colours of what Textual draws itself, and changing them."""
+"""The colours of what Textual draws itself, by name."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from textual.app import App
 from textual.theme import Theme as Colours
 
 from cockpit.terminal import Theme
@@ -24,13 +21,3 @@ THEMES: dict[Theme, Colours] = {
     ),
 }  # fmt: skip
 """By name. Backgrounds are those of the panels, see widgets/schemes.py."""
-
-
-def repaint(app: App[Any]) -> None:
-    """Make all rows of all panels anew, also of screens that lie under others: the colours they
-    were made in are no more."""
-    from cockpit.widgets.canvas import Tile  # noqa: PLC0415 - loaded by now, at the start it is not
-
-    for screen in app.screen_stack:
-        for tile in screen.query(Tile):
-            tile.refresh()

@@ -1,21 +1,16 @@
-"""A panel on Textual's Line API that sends only what changed.
+"""A panel that shows a grid.
 
-Textual compares no cells: a change inside a line re-sends that line from its widget's left edge.
-So a canvas is a row of tiles, each a widget; a grid is compared with the one before, and a tile is
-asked to repaint only the rows, up to the column, in which its own cells differ.
+A canvas is drawn when it is painted: however often its values change in between, and whatever size
+a layout gives it, there is one drawing a frame. What of the frame is sent is the painter's affair
+(painter.py); where Textual paints, by its Line API, a canvas is lines like any other widget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import pairwise
-from typing import ClassVar, Self
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
 from rich.segment import Segment
-from textual.app import ComposeResult
-from textual.events import Resize
 from textual.geometry import Region, Size
 from textual.reactive import Reactive
 from textual.strip import Strip
@@ -25,147 +20,67 @@ from cockpit.widgets.grid import Grid, Ink, decode
 from cockpit.widgets.palette import ramp, style
 
 
-class _Quiet(Widget):
-    """A widget that a layout paints once: Textual's own would ask for a second layout and paint
-    everything again because its size is a reactive attribute."""
+class Canvas(Widget):
+    """Subclasses keep their values and say how to draw them."""
 
-    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False, repaint=False)
-
-
-class Tile(_Quiet):
-    """A vertical slice of a canvas."""
-
-    DEFAULT_CSS = "Tile { width: 1fr; height: 100%; }"
+    DEFAULT_CSS = "Canvas { width: 1fr; height: 1fr; overflow: hidden; }"
     ALLOW_SELECT = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: dict[int, Strip] = {}
-
-    def refresh(
-        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
-    ) -> Self:
-        """Have rows made anew; all of them without regions, as when colours change."""
-        if regions:
-            for region in regions:
-                for y in region.line_range:
-                    self._rows.pop(y, None)
-        else:
-            self._rows.clear()
-        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
-
-    def on_resize(self) -> None:
-        """Rows of another width."""
-        self._rows.clear()
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows that are asked for. A tile has no border, padding or opacity, which Textual
-        would see to at several times the price of the rows themselves."""
-        canvas = self.parent
-        assert isinstance(canvas, Canvas)
-        width, start = self.size.width, self.region.x - canvas.content_region.x
-        rows = self._rows
-        for y in crop.line_range:
-            if y not in rows:
-                rows[y] = self._filtered(strip(canvas.grid, y, start, width))
-        lines = [rows[y] for y in crop.line_range]
-        if crop.column_span != (0, width):
-            lines = [line.crop(*crop.column_span) for line in lines]
-        return lines
-
-    def _filtered(self, line: Strip) -> Strip:
-        for line_filter in self.get_line_filters():
-            line = line.apply_filter(line_filter, self.background_colors[1])
-        return line
-
-    def repaint(self, changed: npt.NDArray[np.bool_]) -> None:
-        """Send rows again up to their last changed cell; changed is [H, width of the tile]."""
-        rows = np.flatnonzero(changed.any(axis=1))
-        if len(rows):
-            ends = changed.shape[1] - np.argmax(changed[rows, ::-1], axis=1)
-            self.refresh(
-                *(
-                    Region(0, row, end, 1)
-                    for row, end in zip(rows.tolist(), ends.tolist(), strict=True)
-                )
-            )
-
-
-class Canvas(_Quiet):
-    """A panel that shows a grid. Subclasses keep their values and say how to draw them."""
-
-    DEFAULT_CSS = "Canvas { layout: horizontal; width: 1fr; height: 1fr; overflow: hidden; }"
-    ALLOW_SELECT = False
-    BLANK = True  # its tiles cover it
-    TILES = 4
-    """Into how many tiles it is divided: more for wide panels of which little changes."""
     TOPIC: ClassVar[str] = ""
     """What the help begins with while this has the focus; see screens/help.py."""
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False, repaint=False)
+    """As Textual's own, which would lay the screen out a second time when it changes."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
-        self.grid = Grid(0, 0)
-        self._coming: tuple[int, int] | None = None
-        """The size that the next layout will give it."""
-
-    def compose(self) -> ComposeResult:
-        """The tiles."""
-        for _ in range(self.TILES):
-            yield Tile()
+        self._grid: Grid | None = None
 
     def draw(self, width: int, height: int) -> Grid:
         """The grid for a size; for subclasses."""
         return Grid(width, height)
 
     def redraw(self) -> None:
-        """Draw anew, and send the difference."""
-        width, height = self.content_region.size
-        if self._coming and self._coming != (width, height):
-            self.prepare(*self._coming)
-            return
-        if not (width and height and self.display):
-            return
-        old, self.grid = self.grid, self.draw(width, height)
-        if old.chars.shape != self.grid.chars.shape:
-            self._repaint_all()
-            return
-        changed = (old.chars != self.grid.chars) | (old.inks != self.grid.inks)
-        if not changed.any():
-            return
-        for tile in self.tiles():
-            start = tile.region.x - self.content_region.x
-            tile.repaint(changed[:, start : start + tile.size.width])
+        """Draw anew, in the next frame."""
+        self._grid = None
+        self.refresh()
 
-    def prepare(self, width: int, height: int) -> None:
-        """Draw for a size that it will have after the next layout, so that its first frame of
-        that size is not a blank one."""
-        self._coming = width, height
-        self.grid = self.draw(width, height)
-        self._repaint_all()
+    @property
+    def grid(self) -> Grid:
+        """What it shows."""
+        width, height = self.content_size
+        if self._grid is None or self._grid.chars.shape != (height, width):
+            self._grid = self.draw(width, height)
+        return self._grid
 
-    def refresh(
-        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
-    ) -> Self:
-        """Lay out or compose anew. There is nothing to repaint but its tiles, and Textual would
-        send all of them when the focus comes or goes."""
-        return super().refresh(*regions, repaint=False, layout=layout, recompose=recompose)
+    def put_on(self, frame: Grid, region: Region) -> None:
+        """Paste what it shows into a frame, with its border if it has one."""
+        gutter = self.gutter
+        if not gutter:
+            frame.paste(region.y, region.x, self.grid)
+            return
+        box = Grid(*region.size)
+        if self.styles.border_top[0]:
+            _border(box)
+        box.paste(gutter.top, gutter.left, self.grid)
+        frame.paste(region.y, region.x, box)
 
-    def _repaint_all(self) -> None:
-        for tile in self.tiles():
-            tile.refresh()
-
-    def tiles(self) -> Iterable[Tile]:
-        """The tiles from left to right."""
-        return self.query_children(Tile)
+    def render_line(self, y: int) -> Strip:
+        """A row, for Textual to paint."""
+        line = strip(self.grid, y, 0, self.content_size.width)
+        for line_filter in self.get_line_filters():
+            line = line.apply_filter(line_filter, self.background_colors[1])
+        return line
 
     def watch_has_focus(self, _has_focus: bool) -> None:
         """Show who has the keys. No style sheet does that, so none is applied again."""
         self.redraw()
 
-    def on_resize(self, _event: Resize) -> None:
-        """Draw for the new size."""
-        self._coming = None
-        self.redraw()
+
+def _border(box: Grid) -> None:
+    """A line with round corners along the edges."""
+    box.chars[[0, -1], :], box.chars[:, [0, -1]] = ord("─"), ord("│")
+    box.put(0, 0, "╭"), box.put(0, box.width - 1, "╮")
+    box.put(box.height - 1, 0, "╰"), box.put(box.height - 1, box.width - 1, "╯")
+    box.inks[[0, -1], :] = box.inks[:, [0, -1]] = Ink.BAND
 
 
 def strip(grid: Grid, row: int, start: int, width: int) -> Strip:

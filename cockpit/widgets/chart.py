@@ -25,7 +25,6 @@ class MetricChart(Navigated):
     """A metric over the steps, the tokens or the time: a band from lowest to highest, and a
     smoothed line; of several runs or ranks, a line each."""
 
-    TILES = 6
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "enlarge", "Chart: alone over the screen, or back"),
         Binding("slash", "choose('metric')", "Chart: choose the metric"),

@@ -48,7 +48,6 @@ class Past(NamedTuple):
 class HeatPanel(Canvas):
     """Layers × experts, or one layer through time. Subclasses move the pointer."""
 
-    TILES = 10
     TOPIC = "experts"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name

@@ -16,8 +16,6 @@ from cockpit.widgets.render_home import Row, RunRow, Shown, home, row_at
 class HomeList(Canvas):
     """Draws rows; the cursor stays on what it is on, whatever the order becomes."""
 
-    TILES = 3
-
     class Chosen(Message):
         """The row under the cursor was clicked."""
 

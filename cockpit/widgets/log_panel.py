@@ -14,8 +14,6 @@ from cockpit.widgets.render_logs import log_panel
 class LogPanel(Canvas):
     """Draws a view."""
 
-    TILES = 1
-
     def __init__(self, view: LogView, window: LogWindow) -> None:
         super().__init__(id="log")
         self._view, self._window = view, window

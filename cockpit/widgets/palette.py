@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from rich.color import Color
 from rich.style import Style
 
 from cockpit import terminal
+from cockpit.sgr import Look, blank
 from cockpit.terminal import Terminal
 from cockpit.widgets.glyphs import ASCII, Glyphs
 from cockpit.widgets.grid import Ink
@@ -59,20 +63,9 @@ def style(ink: int, blank: bool = False) -> Style:
 
 @lru_cache(2048)
 def _style(ink: int, blank: bool, shown: Terminal) -> Style:
-    colours = scheme(shown)
-    front: int | None
-    back: int | None
-    if ink >= Ink.HEAT:
-        back, front = colours.heat[min(ink - Ink.HEAT, LEVELS - 1)]
-        how = ""
-        if back is None:
-            back = colours.background
-        elif blank:
-            front = None
-    elif ink in colours.on:
-        front, back, how = colours.on[ink]
-    else:
-        (front, how), back = colours.plain[ink], colours.background
+    front, back, how = _parts(ink, scheme(shown))
+    if blank and ink >= Ink.HEAT and not scheme(shown).ramp:
+        front = None
     return Style(
         color=None if front is None else Color.from_ansi(front),
         bgcolor=None if back is None else Color.from_ansi(back),
@@ -80,3 +73,50 @@ def _style(ink: int, blank: bool, shown: Terminal) -> Style:
         reverse="r" in how or None,
         underline="u" in how or None,
     )
+
+
+def _parts(ink: int, colours: Scheme) -> tuple[int | None, int | None, str]:
+    """Text's and background's colour, and attributes."""
+    if ink >= Ink.HEAT:
+        back, front = colours.heat[min(ink - Ink.HEAT, LEVELS - 1)]
+        return front, colours.background if back is None else back, ""
+    if ink in colours.on:
+        return colours.on[ink]
+    front, how = colours.plain[ink]
+    return front, colours.background, how
+
+
+class Looks(NamedTuple):
+    """How each of the 256 inks looks, and a blank in it; same is the smallest ink in which a blank
+    looks the same; ramp see `ramp`."""
+
+    looks: tuple[Look, ...]
+    blanks: tuple[Look, ...]
+    same: npt.NDArray[np.uint8]
+    ramp: str
+
+
+@lru_cache(16)
+def looks(shown: Terminal) -> Looks:
+    """The inks on a terminal, as it is told of them."""
+    colours = scheme(shown)
+    found = [_look(*_parts(ink, colours)) for ink in range(Ink.HEAT + LEVELS)]
+    found += [found[-1]] * (256 - len(found))
+    blanks = [blank(look) for look in found]
+    same = np.array([blanks.index(look) for look in blanks], np.uint8)
+    return Looks(tuple(found), tuple(blanks), same, colours.ramp)
+
+
+def _look(front: int | None, back: int | None, how: str) -> Look:
+    attributes = frozenset(code for name, code in (("b", 1), ("u", 4), ("r", 7)) if name in how)
+    return Look(_sgr(front, 30), _sgr(back, 40), attributes)
+
+
+def _sgr(colour: int | None, base: int) -> str:
+    """SGR parameters of one of the 256 colours, or of the terminal's own; base is 30 for text, 40
+    for background."""
+    if colour is None:
+        return ""
+    if colour < 16:
+        return str(base + colour if colour < 8 else base + 52 + colour)
+    return f"{base + 8};5;{colour}"

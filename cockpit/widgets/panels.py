@@ -17,8 +17,6 @@ from trainer.contract.messages import Hello, Memory, System
 class RunHeader(Canvas):
     """State, progress, figures, and the notice."""
 
-    TILES = 5
-
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._shown: Header | None = None
@@ -35,8 +33,6 @@ class RunHeader(Canvas):
 
 class MemoryPanel(Canvas):
     """Memory per device, host, offload, and a step's time."""
-
-    TILES = 2
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -63,8 +59,6 @@ class MemoryPanel(Canvas):
 
 class EventList(Canvas):
     """What happened; page keys and the wheel scroll back."""
-
-    TILES = 1
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -99,8 +93,6 @@ class EventList(Canvas):
 
 class KeyFooter(Canvas):
     """What became of the last command, and the keys."""
-
-    TILES = 1
 
     def __init__(
         self,
