@@ -76,6 +76,8 @@ def after(look: Look, parameters: str) -> Look | None:
             front, back, more = PLAIN
         elif code in _OFF:
             more = more | {code}
+        elif code in _OFF.values():
+            more = frozenset(kept for kept in more if _OFF[kept] != code)
         elif code in (38, 48):
             length = {5: 2, 2: 4}.get(codes[0] if codes else -1, 0)
             if not length or len(codes) < length:

@@ -20,6 +20,7 @@ from cockpit.screens.chart_desk import ChartDesk
 from cockpit.screens.commanding import Commanding
 from cockpit.screens.experts import ExpertHistory
 from cockpit.screens.feed import Link
+from cockpit.screens.painted import Dialog
 from cockpit.screens.picture import TICKING
 from cockpit.settings import Settings
 from cockpit.widgets.canvas import Canvas
@@ -149,8 +150,16 @@ class Dashboard(Commanding):
         if self._due is not None:
             self._due.cancel()
 
+    def on_screen_resume(self) -> None:
+        """What came while another screen covered this one."""
+        self._soon(0)
+
     def _draw_what_is_due(self) -> None:
-        """All; on a slow line, once there is a picture, charts and map only now and then."""
+        """All; on a slow line, once there is a picture, charts and map only now and then. Nothing
+        below a screen that is no dialog."""
+        if self.app.screen is not self and not isinstance(self.app.screen, Dialog):
+            self._due = None
+            return
         spare = terminal.in_use().slow and self._link is not None and self._link.live
         wait = self._plotted + PLOTS_EVERY - time.monotonic() if spare else 0.0
         self._draw(plots=wait <= 0)

@@ -57,7 +57,8 @@ class Painter(Compositor):
     ) -> Any:
         """What has changed; None where nothing has."""
         app = self._screen.app
-        parts = None if simplify else self._parts(screen_stack or [] if self._screen.is_modal else [])
+        below = screen_stack if screen_stack and self._screen.is_modal else []
+        parts = None if simplify else self._parts(below)
         if parts is None or not isinstance(app, HasPaper):
             return super().render_update(full, screen_stack, simplify)
         if not full and not self._dirty_regions:
