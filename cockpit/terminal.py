@@ -57,7 +57,10 @@ def theme_of(environment: Mapping[str, str]) -> Theme:
 def lacks_unicode(environment: Mapping[str, str]) -> bool:
     """Whether a terminal has ASCII alone: by the locale, where one is named (LC_ALL, LC_CTYPE,
     LANG, the first that is set), and by its name. Without a locale, as in most containers, it is
-    taken for a terminal of today."""
+    taken for a terminal of today; so is a browser (textual-serve), whatever is said of the terminal
+    that serves it."""
+    if environment.get("TEXTUAL_DRIVER"):
+        return False
     if environment.get("TERM", "").lower() in _OLD:
         return True
     names = ("LC_ALL", "LC_CTYPE", "LANG")

@@ -67,5 +67,6 @@ def _check_installed() -> None:
 
 
 def has_terminal() -> bool:
-    """Whether there is someone to show a screen to."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether there is someone to show a screen to: at a terminal, or (as textual-serve says by a
+    driver of its own) in a browser."""
+    return bool(os.environ.get("TEXTUAL_DRIVER")) or (sys.stdin.isatty() and sys.stdout.isatty())

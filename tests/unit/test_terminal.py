@@ -60,6 +60,14 @@ def test_a_light_background_is_known_where_the_terminal_tells(told: str, theme: 
         ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, True),
         ({"LC_ALL": "", "LC_CTYPE": "C.UTF-8", "LANG": "C"}, False),
         ({"TERM": "linux", "LANG": "de_DE.UTF-8"}, True),
+        (
+            {
+                "TERM": "linux",
+                "LANG": "C",
+                "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
+            },
+            False,
+        ),
     ],
 )
 def test_a_locale_without_utf_8_and_an_old_console_have_ascii_alone(
