@@ -1,4 +1,4 @@
-"""The dashboard in a browser: textual-serve runs the command, a web socket brings what it writes."""
+"""The dashboard in a browser: textual-serve runs the command, a web socket shows it."""
 
 from __future__ import annotations
 

@@ -356,7 +356,7 @@ def test_resume_restarts_a_lost_run(cli: Cli, stage: Stage) -> None:
     assert info is not None and info.trainer is not None
     kill_supervisor(run)
     stage.clean_up()
-    assert json.loads(cli("ps", "--json").stdout)[0]["state"] == "lost"
+    until(lambda: json.loads(cli("ps", "--json").stdout)[0]["state"] == "lost")
     assert cli("resume", run.name, "--wait").returncode == 0
     assert over(run).state == "done"
 
