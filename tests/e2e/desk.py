@@ -23,7 +23,7 @@ SMALL = (
 )
 """Settings that make tiny tinier: its start is what takes time, its steps need not."""
 
-PATIENCE = 480.0
+PATIENCE = 900.0
 """Seconds for anything to come: the first start with states on disk compiles for minutes."""
 
 Entry = dict[str, Any]
