@@ -32,14 +32,17 @@ import numpy as np
 import pyte
 from rich.style import Style
 from rich.text import Text
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
+from textual.screen import Screen
 from textual.widgets import Static
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cockpit.loads import Load
+from cockpit.screens.painted import Painted
 from cockpit.widgets.heatmap import ExpertHeatmap
+from cockpit.widgets.paper import PaperApp
 
 TOKENS = 131_072
 PAUSE = 0.05
@@ -65,8 +68,11 @@ def drawn(layers: int, experts: int, drift: float) -> Iterator[np.ndarray]:
 def child(way: str, layers: int, experts: int, drift: float, updates: int) -> None:
     """The app in the terminal; at its end it writes its figures to a pipe."""
 
-    class Bench(App[None]):
+    class Bench(PaperApp[None]):
         CSS = "Static { width: 1fr; height: 1fr; }"
+
+        def get_default_screen(self) -> Screen[None]:
+            return Painted() if way == "ours" else Screen()
 
         def compose(self) -> ComposeResult:
             yield ExpertHeatmap() if way == "ours" else Static()

@@ -6,13 +6,11 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # read when Textual is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is; nothing here multiplies
 
-from rich.console import RenderableType
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
@@ -23,7 +21,7 @@ from cockpit.runs import Run
 from cockpit.screens.curtain import Curtain
 from cockpit.screens.themes import THEMES
 from cockpit.settings import Settings
-from cockpit.widgets.paper import HasPaper
+from cockpit.widgets.paper import PaperApp
 
 if TYPE_CHECKING:
     from cockpit.screens.dashboard import Dashboard
@@ -36,7 +34,7 @@ def _actions() -> type[Provider]:
     return Actions
 
 
-class Cockpit(HasPaper, App[int]):
+class Cockpit(PaperApp[int]):
     """Opens one run, or the home screen."""
 
     CSS_PATH = "styles/cockpit.tcss"
@@ -106,20 +104,6 @@ class Cockpit(HasPaper, App[int]):
         """While screens are being loaded one can leave, and no more."""
         loading = isinstance(self.screen, Curtain) if self.screen_stack else True
         return not loading or action in ("detach", "quit")
-
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        if renderable is not None and not getattr(renderable, "ON_PAPER", False):
-            self.paper = None
-        super()._display(screen, renderable)
-
-    def on_resize(self) -> None:
-        """Terminals differ in what they keep."""
-        self.paper = None
-
-    def action_paint(self) -> None:
-        """All of it, whatever was written over it."""
-        self.paper = None
-        self.screen.refresh()
 
     def on_mount(self) -> None:
         """SIGTERM leaves the terminal as it was."""

@@ -7,7 +7,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from cockpit import terminal
 from cockpit.ascii import plain
 from cockpit.sgr import lean
-from cockpit.widgets.paper import HasPaper
+from cockpit.widgets.paper import PaperApp
 
 
 class LeanDriver(LinuxDriver):
@@ -21,6 +21,6 @@ class LeanDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Also after the process was stopped, and other programs have written to the terminal."""
-        if isinstance(self._app, HasPaper):
+        if isinstance(self._app, PaperApp):
             self._app.paper = None
         super().start_application_mode()  # type: ignore[no-untyped-call]

@@ -22,7 +22,7 @@ from cockpit.widgets.canvas import Canvas
 from cockpit.widgets.frame import changed, finished, sequence
 from cockpit.widgets.grid import Grid
 from cockpit.widgets.palette import Looks, looks
-from cockpit.widgets.paper import HasPaper, Paper
+from cockpit.widgets.paper import Paper, PaperApp
 
 
 class FrameUpdate(CompositorUpdate):
@@ -32,7 +32,7 @@ class FrameUpdate(CompositorUpdate):
     """Whether the paper is known afterwards."""
 
     def __init__(
-        self, app: HasPaper, paper: Paper, cells: npt.NDArray[np.bool_], look: Looks
+        self, app: PaperApp[Any], paper: Paper, cells: npt.NDArray[np.bool_], look: Looks
     ) -> None:
         self._app, self._paper, self._cells, self._look = app, paper, cells, look
 
@@ -59,7 +59,7 @@ class Painter(Compositor):
         app = self._screen.app
         below = screen_stack if screen_stack and self._screen.is_modal else []
         parts = None if simplify else self._parts(below)
-        if parts is None or not isinstance(app, HasPaper):
+        if parts is None or not isinstance(app, PaperApp):
             return super().render_update(full, screen_stack, simplify)
         if not full and not self._dirty_regions:
             return None
