@@ -33,6 +33,10 @@ _SILENT = re.compile(
     re.S,
 )
 _UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[P_^X\]][^\x07\x1b]*\x1b?)?\Z")
+_UNWANTED = (
+    *("COLUMNS", "LINES", "SSH_CONNECTION", "SSH_TTY", "NO_COLOR"),
+    "PYTHONDONTWRITEBYTECODE",  # with it all but installed packages is compiled at every start
+)
 _ANSWERS = {b"\x1b[6n": b"\x1b[1;1R", b"\x1b[c": b"\x1b[?62;22c"}
 
 
@@ -57,7 +61,7 @@ class Terminal:
         if self._pid == 0:
             ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", **env)
-            for name in ("COLUMNS", "LINES", "SSH_CONNECTION", "SSH_TTY", "NO_COLOR"):
+            for name in _UNWANTED:
                 os.environ.pop(name, None)
             os.execvp(command[0], list(command))
         self._process = psutil.Process(self._pid)
