@@ -45,6 +45,10 @@ class Tmux:
         """Type."""
         self._tmux("send-keys", *keys)
 
+    def resize(self, width: int, height: int) -> None:
+        """Another size."""
+        self._tmux("resize-window", "-x", str(width), "-y", str(height))
+
     def program(self) -> psutil.Process:
         """What runs in it."""
         return psutil.Process(int(self._tmux("display-message", "-p", "#{pane_pid}")))
@@ -124,3 +128,46 @@ def test_a_terminal_that_nobody_reads_holds_nothing_up(desk: Desk, terminals: li
     run.type("stop", "--no-checkpoint", "--wait")
     terminal.until("stopped")
     run.until_ended("stopped")
+
+
+def test_from_the_launch_to_a_comparison(desk: Desk, terminals: list[Tmux]) -> None:
+    other = desk.train("tiny", *SMALL, "train.steps=12")
+    terminal = Tmux(desk)
+    terminals.append(terminal)
+    terminal.until(other.name)
+
+    terminal.press("g", "Enter")  # the first preset
+    terminal.until("start tiny")
+    terminal.press("PgUp", "mine")
+    terminal.until("mine")
+    for _ in range(30):
+        if "Optimizer steps in all" in terminal.screen():
+            break
+        terminal.press("Down")
+        time.sleep(0.2)
+    terminal.press("C-u", "9")
+    terminal.until("2 changed")
+    terminal.press("Enter", "Enter")
+    terminal.until("loading")
+    terminal.until("done after step 9", 240)
+
+    terminal.press("o")
+    terminal.until("compare")
+    terminal.press("Enter")
+    terminal.until(f"b {other.name}")
+
+    terminal.press("2", "[", "[")
+    terminal.until("past: up to step")
+    terminal.press("End")
+    terminal.until("zoom")
+    terminal.press("2")
+    terminal.until("events ─")
+
+    before = terminal.screen()
+    for width, height in ((80, 24), (40, 10), (200, 60), (120, 40)):
+        terminal.resize(width, height)
+        terminal.until("done", 20)
+        time.sleep(1.0)
+        lines = terminal.screen().splitlines()
+        assert len(lines) <= height and max(map(len, lines)) <= width
+    assert terminal.screen() == before
