@@ -22,9 +22,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "balance": ("aux_loss", "z_loss"),
     "share": ("largest", "smallest"),
     "updates": ("largest", "median", "smallest"),
-    "memory": ("allocated", "reserved", "peak", "host_pinned", "offload_cpu", "offload_nvme"),
+    "memory": (
+        *("allocated", "reserved", "peak", "host_pinned", "offload_cpu", "offload_nvme"),
+        *("nvme_read", "nvme_write", "offload_wait"),
+    ),
     "gpu": ("utilisation", "memory_used", "temperature", "power"),
-    "host": ("ram_used", "cpu", "disk_read", "disk_write"),
+    "host": ("ram_used", "cpu", "disk_read", "disk_write", "net_sent", "net_received"),
 }
 """The columns of the tables, by kind. There is a `memory` table for each rank and a `gpu` table
 for each GPU: memory/0, memory/1 …"""

@@ -17,7 +17,7 @@ from cockpit.decimate import Track
 from cockpit.peaks import bf16_peak
 from cockpit.source import Source
 
-GIB = 2.0**30
+GIB, MIB = 2.0**30, 2.0**20
 FEW = 8
 """Lines that can still be told apart; of more, only the highest and the lowest are drawn."""
 
@@ -146,6 +146,12 @@ METRICS = (
            _each("memory", "rank", "offload_cpu", 1 / GIB)),
     Metric("offload_nvme", "offloaded to disk, GiB", "training state on NVMe, by rank",
            _each("memory", "rank", "offload_nvme", 1 / GIB)),
+    Metric("nvme_read", "swapped in, MiB/s", "training state read from NVMe, by rank",
+           _each("memory", "rank", "nvme_read", 1 / MIB)),
+    Metric("nvme_write", "swapped out, MiB/s", "training state written to NVMe, by rank",
+           _each("memory", "rank", "nvme_write", 1 / MIB)),
+    Metric("offload_wait", "waiting for NVMe, %", "of the time, by rank: standing still for it",
+           _each("memory", "rank", "offload_wait", 100.0)),
     Metric("share", "expert share, × even", "the busiest and the idlest expert of any layer",
            _table("share", largest="busiest", smallest="idlest")),
     Metric("aux_loss", "balance loss", "1 is even, more is one-sided",
@@ -165,9 +171,11 @@ METRICS = (
            _table("host", 1 / GIB, ram_used="RAM")),
     Metric("host_cpu", "host CPU, %", "of all cores", _table("host", 100.0, cpu="CPU")),
     Metric("disk_write", "disk writes, MiB/s", "of the host",
-           _table("host", 1 / 2**20, disk_write="writes")),
+           _table("host", 1 / MIB, disk_write="writes")),
     Metric("disk_read", "disk reads, MiB/s", "of the host",
-           _table("host", 1 / 2**20, disk_read="reads")),
+           _table("host", 1 / MIB, disk_read="reads")),
+    Metric("network", "network, MiB/s", "of the host, all of its interfaces",
+           _table("host", 1 / MIB, net_sent="sent", net_received="received")),
 )  # fmt: skip
 """All of them, in the order in which they are offered."""
 _BY_NAME = {metric.name: metric for metric in METRICS}

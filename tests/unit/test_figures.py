@@ -45,6 +45,25 @@ def test_memory_has_a_line_for_each_rank() -> None:
     assert 0.9 <= newest <= 1.0  # GiB
 
 
+def test_what_swapping_costs_has_a_line_for_each_rank_that_swaps() -> None:
+    samples = [
+        m.Memory(
+            step=step, rank=rank, allocated=1, reserved=1, peak=1, host_pinned=0, offload_cpu=0,
+            offload_nvme=9, nvme_read=None if step == 1 else 3 * 2.0**20, nvme_write=2.0**20,
+            offload_wait=0.25,
+        )
+        for step in (1, 2)
+        for rank in (0, 1)
+    ]  # fmt: skip
+    source = source_of(list(samples))
+    read, wait = (metrics.find(name).among(source) for name in ("nvme_read", "offload_wait"))
+    assert [line.label for line in read] == ["rank 0", "rank 1"]
+    assert math.isnan(read[1].track["nvme_read"][0])  # not known in the first sample
+    assert read[1].track["nvme_read"][-1] * read[1].scale == pytest.approx(3)
+    assert wait[0].track["offload_wait"][-1] * wait[0].scale == pytest.approx(25)
+    assert "nvme_read" not in names(source_of(list(entries(Shape(steps=5)))))
+
+
 def test_mfu_is_work_done_over_work_possible() -> None:
     journal = list(entries(Shape(steps=5, gpus=2)))
     line = metrics.find("mfu").among(source_of(journal))[0]
