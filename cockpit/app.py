@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -97,6 +98,8 @@ class Cockpit(PaperApp[int]):
 
     async def _rise(self, keys: list[str]) -> None:
         await self.push_screen(self._first())  # a first screen cannot be switched
+        gc.freeze()
+        gc.enable()
         for key in keys:
             self.simulate_key(key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -77,6 +78,7 @@ def _open(outcome: int | Screen, options: argparse.Namespace) -> int:
         raise Problem(USAGE, str(error)) from None
     wanted = wanted.but(vars(options))
     terminal.prepare(wanted.terminal(os.environ), os.environ)
+    gc.disable()  # what is imported stays; to look for garbage in it is a sixth of the start
     from cockpit.app import run_app  # noqa: PLC0415 - Textual is slow to import
 
     return run_app(outcome.root, outcome.run, outcome.readonly, wanted)
