@@ -61,6 +61,17 @@ class Tmux:
             time.sleep(0.05)
         return time.monotonic() - started
 
+    def settled(self, still: float = 1.5, timeout: float = 30) -> str:
+        """The screen once it has not changed for so many seconds."""
+        end = time.monotonic() + timeout
+        shown, since = self.screen(), time.monotonic()
+        while time.monotonic() - since < still:
+            assert time.monotonic() < end, f"it does not settle:\n{shown}"
+            time.sleep(0.1)
+            if (screen := self.screen()) != shown:
+                shown, since = screen, time.monotonic()
+        return shown
+
     def close(self) -> None:
         """Close the terminal, as a lost connection does."""
         self._tmux("kill-server")
@@ -146,10 +157,10 @@ def test_from_the_launch_to_a_comparison(desk: Desk, terminals: list[Tmux]) -> N
         terminal.press("Down")
         time.sleep(0.2)
     terminal.press("C-u", "9")
-    terminal.until("2 changed")
+    terminal.until("1 changed")
     terminal.press("Enter", "Enter")
     terminal.until("loading")
-    terminal.until("done after step 9", 240)
+    terminal.until("run done after step 9", 240)
 
     terminal.press("o")
     terminal.until("compare")
@@ -163,11 +174,9 @@ def test_from_the_launch_to_a_comparison(desk: Desk, terminals: list[Tmux]) -> N
     terminal.press("2")
     terminal.until("events ─")
 
-    before = terminal.screen()
+    before = terminal.settled()
     for width, height in ((80, 24), (40, 10), (200, 60), (120, 40)):
         terminal.resize(width, height)
-        terminal.until("done", 20)
-        time.sleep(1.0)
-        lines = terminal.screen().splitlines()
+        lines = terminal.settled().splitlines()
         assert len(lines) <= height and max(map(len, lines)) <= width
-    assert terminal.screen() == before
+    assert terminal.settled() == before
