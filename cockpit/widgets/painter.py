@@ -57,11 +57,16 @@ class Painter(Compositor):
     ) -> Any:
         """What has changed; None where nothing has."""
         app = self._screen.app
+        if full:  # a picture for a file; what is to be painted on the terminal remains so
+            dirty = self._dirty_regions.copy()
+            picture = super().render_update(full, screen_stack, simplify)
+            self._dirty_regions |= dirty
+            return picture
         below = screen_stack if screen_stack and self._screen.is_modal else []
-        parts = None if simplify else self._parts(below)
+        parts = self._parts(below)
         if parts is None or not isinstance(app, PaperApp):
             return super().render_update(full, screen_stack, simplify)
-        if not full and not self._dirty_regions:
+        if not self._dirty_regions:
             return None
         self._dirty_regions.clear()
         frame = Grid(*self.size)

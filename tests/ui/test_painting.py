@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,18 @@ async def test_another_theme_changes_every_cell(app: Cockpit, shown: Emulator) -
             assert {look.back for row in shown.seen() for _, look in row} >= {"48;5;255"}
         finally:
             await pilot.press("ctrl+t")
+
+
+async def test_a_picture_for_a_file_has_all_and_costs_the_terminal_nothing(
+    app: Cockpit, shown: Emulator
+) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        await still(pilot)
+        app.screen.query_one("#loss", Canvas).focus()
+        svg = app.export_screenshot(title="a run").replace("&#160;", " ")
+        words = re.sub("<[^>]*>", "", svg)
+        for part in ("a run", "120/120", "busiest", "checkpoint"):
+            assert part in words
+        await still(pilot)
+        assert differing(app, shown) == []
