@@ -10,14 +10,17 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import ClassVar
 
+import numpy as np
 from rich.segment import Segment
 from textual.geometry import Region, Size
 from textual.reactive import Reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from cockpit import terminal
+from cockpit.widgets.frame import finished
 from cockpit.widgets.grid import Grid, Ink, decode
-from cockpit.widgets.palette import ramp, style
+from cockpit.widgets.palette import looks, style
 
 
 class Canvas(Widget):
@@ -65,7 +68,9 @@ class Canvas(Widget):
 
     def render_line(self, y: int) -> Strip:
         """A row, for Textual to paint."""
-        line = strip(self.grid, y, 0, self.content_size.width)
+        row, grid = Grid(0, 0), self.grid
+        row.chars, row.inks = grid.chars[y : y + 1], grid.inks[y : y + 1]
+        line = strip(finished(row, looks(terminal.in_use())))
         for line_filter in self.get_line_filters():
             line = line.apply_filter(line_filter, self.background_colors[1])
         return line
@@ -77,54 +82,15 @@ class Canvas(Widget):
 
 def _border(box: Grid) -> None:
     """A line with round corners along the edges."""
+    box.inks[:] = Ink.BAND
     box.chars[[0, -1], :], box.chars[:, [0, -1]] = ord("─"), ord("│")
     box.put(0, 0, "╭"), box.put(0, box.width - 1, "╮")
     box.put(box.height - 1, 0, "╰"), box.put(box.height - 1, box.width - 1, "╯")
-    box.inks[[0, -1], :] = box.inks[:, [0, -1]] = Ink.BAND
 
 
-def strip(grid: Grid, row: int, start: int, width: int) -> Strip:
-    """Some cells of a row, as runs of one style; blank beyond the grid."""
-    if row >= grid.height or start >= grid.width:
-        return Strip([Segment(" " * width, style(0))], width)
-    text = decode(grid.chars[row, start : start + width])
-    found = grid.inks[row, start : start + width].tolist()
-    if shades := ramp():
-        text = shaded(text, found, shades)
-    edges, inks = runs(text, found)
-    parts = [
-        Segment(part := text[first:last], style(ink, ink >= _HEAT and part.isspace()))
-        for (first, last), ink in zip(pairwise(edges), inks, strict=True)
-    ]
-    if len(text) < width:
-        parts.append(Segment(" " * (width - len(text)), style(0)))
-    return Strip(parts, width)
-
-
-def shaded(text: str, inks: list[int], ramp: str) -> str:
-    """A map's blank cells with the characters of their heat levels (one each in ramp), for
-    terminals with too few colours for that."""
-    return "".join(
-        ramp[ink - _HEAT] if ink >= _HEAT and char == " " else char
-        for char, ink in zip(text, inks, strict=True)
-    )
-
-
-_HEAT = int(Ink.HEAT)
-_PLAIN = [not Ink.CURSOR <= ink <= Ink.CURSOR_DIM and ink < Ink.HEAT for ink in range(256)]
-"""Which inks have the plain background."""
-
-
-def runs(text: str, inks: list[int]) -> tuple[list[int], list[int]]:
-    """Where a run of one ink begins (and at last, where all end), and those inks. A blank takes the
-    ink of the run before it where both have the plain background: it looks the same, and a row has
-    half as many runs to send. A loop, because a tile's row is shorter than numpy is worth."""
-    edges, found, now = [], [], -1
-    for at, (char, ink) in enumerate(zip(text, inks, strict=True)):
-        if ink == now or (char == " " and now >= 0 and _PLAIN[ink] and _PLAIN[now]):
-            continue
-        edges.append(at)
-        found.append(ink)
-        now = ink
-    edges.append(len(inks))
-    return edges, found
+def strip(row: Grid) -> Strip:
+    """A frame's row, finished, as runs of one ink."""
+    text, inks = decode(row.chars[0]), row.inks[0]
+    edges = [0, *(np.flatnonzero(np.diff(inks)) + 1).tolist(), row.width]
+    parts = [Segment(text[first:last], style(int(inks[first]))) for first, last in pairwise(edges)]
+    return Strip(parts, row.width)

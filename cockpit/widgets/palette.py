@@ -49,23 +49,14 @@ def charts() -> Glyphs:
     return ASCII if shown.ascii else scheme(shown).charts
 
 
-def ramp() -> str:
-    """The character of a blank cell of each heat level, where backgrounds cannot show it; else
-    nothing."""
-    return scheme(terminal.in_use()).ramp
-
-
-def style(ink: int, blank: bool = False) -> Style:
-    """The style of an ink. Where nothing but blanks is written in it (`blank`) it need not say the
-    text's colour, which is a third of what a cell of a map costs."""
-    return _style(ink, blank, terminal.in_use())
+def style(ink: int) -> Style:
+    """The style of an ink, for Textual to paint."""
+    return _style(ink, terminal.in_use())
 
 
 @lru_cache(2048)
-def _style(ink: int, blank: bool, shown: Terminal) -> Style:
+def _style(ink: int, shown: Terminal) -> Style:
     front, back, how = _parts(ink, scheme(shown))
-    if blank and ink >= Ink.HEAT and not scheme(shown).ramp:
-        front = None
     return Style(
         color=None if front is None else Color.from_ansi(front),
         bgcolor=None if back is None else Color.from_ansi(back),
@@ -88,7 +79,8 @@ def _parts(ink: int, colours: Scheme) -> tuple[int | None, int | None, str]:
 
 class Looks(NamedTuple):
     """How each of the 256 inks looks, and a blank in it; same is the smallest ink in which a blank
-    looks the same; ramp see `ramp`."""
+    looks the same; ramp are the characters of blanks of each heat level, where backgrounds cannot
+    show it (else nothing)."""
 
     looks: tuple[Look, ...]
     blanks: tuple[Look, ...]

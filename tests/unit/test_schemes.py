@@ -9,8 +9,9 @@ from rich.style import Style
 from cockpit import terminal
 from cockpit.terminal import DEPTHS, Depth, Terminal, Theme
 from cockpit.widgets.canvas import strip
+from cockpit.widgets.frame import finished
 from cockpit.widgets.grid import Grid, Ink
-from cockpit.widgets.palette import HEAT_LEVELS, style
+from cockpit.widgets.palette import HEAT_LEVELS, looks, style
 
 DECORATION = (
     Ink.FAINT, Ink.RULE, Ink.TRACK, Ink.BAND, Ink.SECOND_BAND, Ink.FILL_SOFT,
@@ -44,7 +45,8 @@ def drawn(text: str, inks: list[int]) -> list[tuple[str, object]]:
     grid = Grid(len(text), 1)
     grid.put(0, 0, text)
     grid.inks[0] = inks
-    return [(char, part.style) for part in strip(grid, 0, 0, len(text)) for char in part.text]
+    row = strip(finished(grid, looks(terminal.in_use())))
+    return [(char, part.style) for part in row for char in part.text]
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
