@@ -2,7 +2,8 @@
 
 The cockpit watches a run of 10 steps a second in a terminal of 120 × 40, charts and heatmap
 together; new expert counts, memory and system figures come once a second. Then the run is paused.
-`wandb leet`, if it is there, watches a run of the same losses, without a heatmap.
+The same with --low-bandwidth ("slow"), and
+`wandb leet`, if it is there, which watches a run of the same losses, without a heatmap.
 
   bytes/s    what goes to the terminal
   CPU        of one core, all its processes together
@@ -94,12 +95,12 @@ def measured(
     return Result(rate, cpu, terminal.resident / 2**20, [], 0.0), sights
 
 
-def ours(shape: str, seconds: float) -> Result:
+def ours(shape: str, seconds: float, *options: str) -> Result:
     """One round of the cockpit."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Served(Path(folder), "--shape", shape, "--rate", str(RATE)) as served,
-        served.cockpit() as terminal,
+        served.cockpit(*options) as terminal,
     ):
         terminal.until(TRAINING)
         result, sights = measured(terminal, seconds, _OURS)
@@ -162,6 +163,8 @@ def main() -> None:
     for _ in range(options.rounds):
         for shape in options.shapes:
             found.setdefault(f"cockpit {shape}", []).append(ours(shape, options.seconds))
+            slow = ours(shape, options.seconds, "--low-bandwidth")
+            found.setdefault(f"cockpit {shape}, slow", []).append(slow)
         if options.wandb:
             found.setdefault("wandb leet", []).append(theirs(options.wandb, options.seconds))
     print(f"median of {options.rounds:<12} bytes/s    CPU    memory  latency      p95  paused")

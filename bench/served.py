@@ -49,10 +49,11 @@ class Served:
         """Wait for the end of a flood; seconds that it took."""
         return float(self._line().split()[-1])
 
-    def cockpit(self) -> Terminal:
+    def cockpit(self, *options: str) -> Terminal:
         """A cockpit on the run, 120 × 40."""
         python_path = os.pathsep.join((str(HERE.parent), os.environ.get("PYTHONPATH", "")))
         attach = [
             sys.executable, "-m", "cockpit", "--runs-dir", str(self._root), "attach", "bench",
+            *options,
         ]  # fmt: skip
         return Terminal(attach, PYTHONPATH=python_path)

@@ -84,13 +84,17 @@ def _border(box: Grid) -> None:
     """A line with round corners along the edges."""
     box.inks[:] = Ink.BAND
     box.chars[[0, -1], :], box.chars[:, [0, -1]] = ord("─"), ord("│")
-    box.put(0, 0, "╭"), box.put(0, box.width - 1, "╮")
-    box.put(box.height - 1, 0, "╰"), box.put(box.height - 1, box.width - 1, "╯")
+    box.chars[0, 0], box.chars[0, -1] = ord("╭"), ord("╮")
+    box.chars[-1, 0], box.chars[-1, -1] = ord("╰"), ord("╯")
 
 
 def strip(row: Grid) -> Strip:
     """A frame's row, finished, as runs of one ink."""
     text, inks = decode(row.chars[0]), row.inks[0]
     edges = [0, *(np.flatnonzero(np.diff(inks)) + 1).tolist(), row.width]
-    parts = [Segment(text[first:last], style(int(inks[first]))) for first, last in pairwise(edges)]
+    parts = [
+        Segment(text[first:last], style(int(inks[first])))
+        for first, last in pairwise(edges)
+        if first < last  # else the row has no width
+    ]
     return Strip(parts, row.width)

@@ -140,10 +140,23 @@ def cells_of(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le"), np.uint32)
 
 
+_UNSURE = (
+    *(("\u1160", "\u11ff"), ("\ud7b0", "\ud7ff")),  # parts of Korean syllables: of no width
+    ("\uffa0", "\uffa0"),
+    *(("\u2630", "\u2637"), ("\u268a", "\u268f")),  # two cells since Unicode 16, one before
+    ("\U0001d300", "\U0001d376"),
+    *(("\u3248", "\u324f"), ("\u4dc0", "\u4dff")),  # two cells for the C library, one for Unicode
+    ("\U0001f1e6", "\U0001f1ff"),  # flags: each half one cell, both together two
+)
+"""Characters whose width terminals do not agree about, or that join others."""
+
+
 def _single(char: str) -> str:
-    if unicodedata.combining(char) or char in "\u200b\u200c\u200d\ufe0e\ufe0f":
-        return ""
     category = unicodedata.category(char)
+    if category in ("Mn", "Me") or char in "\u200b\u200c\u200d\ufe0e\ufe0f":
+        return ""
+    if category == "Mc" or any(first <= char <= last for first, last in _UNSURE):
+        return "?"
     if category == "Zs" or char == "\t":
         return " "
     if category[0] == "C" or category in ("Zl", "Zp"):

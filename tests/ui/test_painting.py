@@ -224,3 +224,17 @@ async def test_a_picture_for_a_file_has_all_and_costs_the_terminal_nothing(
             assert part in words
         await still(pilot)
         assert differing(app, shown) == []
+
+
+@pytest.mark.parametrize("key", ["a", "o", "slash", "question_mark", "t", "1"])
+async def test_a_terminal_may_become_as_small_as_it_likes(tmp_path: Path, key: str) -> None:
+    run_directory(tmp_path, Shape(steps=20), "main")
+    app = open_run(runs.find(tmp_path, "main"))
+    async with app.run_test(size=(60, 20)) as pilot:
+        await still(pilot)
+        await pilot.press(key)
+        for size in ((30, 10), (10, 6), (5, 4), (4, 4), (3, 3), (1, 1), (1, 40), (120, 1), SIZE):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.02)
+        await still(pilot)
+        assert app.screen.query(Canvas).first().size.width > 20

@@ -37,7 +37,8 @@ class Tmux:
         return done.stdout
 
     def screen(self) -> str:
-        return self("capture-pane", "-p")
+        # With what was scrolled out: that a pane is dead takes a line.
+        return self("capture-pane", "-p", "-S", "-")
 
     def wait_for(self, text: str, seconds: float = 10.0) -> str:
         deadline = time.monotonic() + seconds
