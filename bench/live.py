@@ -2,8 +2,8 @@
 
 The cockpit watches a run of 10 steps a second in a terminal of 120 × 40, charts and heatmap
 together; new expert counts, memory and system figures come once a second. Then the run is paused.
-The same with --low-bandwidth ("slow"), and
-`wandb leet`, if it is there, which watches a run of the same losses, without a heatmap.
+So it is with --low-bandwidth ("slow"). `wandb leet`, if it is there, watches a run of the same
+losses, without a heatmap.
 
   bytes/s    what goes to the terminal
   CPU        of one core, all its processes together

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Click, Key, MouseScrollDown, MouseScrollUp, Paste, Resize
+from textual.events import Click, Key, MouseScrollDown, MouseScrollUp, Paste
 
 from cockpit.launch_form import LaunchForm
 from cockpit.screens.painted import Painted
@@ -112,10 +112,6 @@ class Launch(Painted[Wanted | None]):
         """Form, and keys."""
         yield self._panel
         yield KeyFooter(KEYS, id="footer")
-
-    def on_resize(self, _event: Resize) -> None:
-        """Draw for the new size."""
-        self._panel.redraw()
 
     def on_key(self, event: Key) -> None:
         """What is typed into a value; keys that turn it. Those that move are done here and not by

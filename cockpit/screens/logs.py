@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Key, Paste, Resize
+from textual.events import Key, Paste
 
 from cockpit.journal import LineTail
 from cockpit.logbook import LEVELS, LogWindow, search_file
@@ -82,10 +82,6 @@ class Logs(Painted[None]):
         """Follow the log, and look through the journal."""
         self.run_worker(self._follow(), exit_on_error=False)
         self.run_worker(self._look_for_moments(), exit_on_error=False)
-
-    def on_resize(self, _event: Resize) -> None:
-        """Draw for the new size."""
-        self._lines.redraw()
 
     # --- data ----------------------------------------------------------------------------
 

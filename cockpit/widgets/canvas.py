@@ -7,10 +7,8 @@ a layout gives it, there is one drawing a frame. What of the frame is sent is th
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import ClassVar
 
-import numpy as np
 from rich.segment import Segment
 from textual.geometry import Region, Size
 from textual.reactive import Reactive
@@ -19,7 +17,7 @@ from textual.widget import Widget
 
 from cockpit import terminal
 from cockpit.widgets.frame import finished
-from cockpit.widgets.grid import Grid, Ink, decode
+from cockpit.widgets.grid import Grid, Ink, decode, runs
 from cockpit.widgets.palette import looks, style
 
 
@@ -91,10 +89,5 @@ def _border(box: Grid) -> None:
 def strip(row: Grid) -> Strip:
     """A frame's row, finished, as runs of one ink."""
     text, inks = decode(row.chars[0]), row.inks[0]
-    edges = [0, *(np.flatnonzero(np.diff(inks)) + 1).tolist(), row.width]
-    parts = [
-        Segment(text[first:last], style(int(inks[first])))
-        for first, last in pairwise(edges)
-        if first < last  # else the row has no width
-    ]
+    parts = [Segment(text[first:last], style(int(inks[first]))) for first, last in runs(inks)]
     return Strip(parts, row.width)

@@ -6,13 +6,11 @@ only the cells that look otherwise are sent, with as few moves and colours as th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from cockpit.sgr import PLAIN, blank, change
-from cockpit.widgets.grid import Grid, Ink, decode
+from cockpit.widgets.grid import Grid, Ink, decode, runs
 from cockpit.widgets.palette import Looks
 
 _BLANK = 32
@@ -47,11 +45,10 @@ def sequence(new: Grid, cells: npt.NDArray[np.bool_], looks: Looks) -> str:
     the terminal's own colours; where the cursor is at first does not matter."""
     pen = _Pen(looks)
     for row in np.flatnonzero(cells.any(axis=1)).tolist():
-        text, inks = decode(new.chars[row]), new.inks[row].tolist()
-        edges = [0, *(np.flatnonzero(np.diff(new.inks[row])) + 1).tolist(), new.width]
+        text, inks = decode(new.chars[row]), new.inks[row]
         for start, end in _spans(cells[row]):
             pen.move(row, start)
-            pen.write(start, end, text, inks, edges)
+            pen.write(text[start:end], inks[start:end])
     return pen.done()
 
 
@@ -80,22 +77,13 @@ class _Pen:
             self._parts.append(f"\x1b[{column - self._column}C")
         else:
             self._parts.append(f"\x1b[{row + 1};{column + 1}H")
-        self._row = row
+        self._row, self._column = row, column
 
-    def write(
-        self, start: int, end: int, text: str, inks: Sequence[int], edges: Sequence[int]
-    ) -> None:
-        """The cells of a row from start to end; edges are where inks change."""
-        at = start
-        for edge in edges:
-            if edge <= at:
-                continue
-            stop = min(edge, end)
-            self._run(text[at:stop], inks[at])
-            at = stop
-            if at == end:
-                break
-        self._column = end
+    def write(self, text: str, inks: npt.NDArray[np.uint8]) -> None:
+        """Cells of a row, from where the cursor is."""
+        for first, last in runs(inks):
+            self._run(text[first:last], int(inks[first]))
+        self._column += len(text)
 
     def _run(self, text: str, ink: int) -> None:
         look = self._looks[ink]

@@ -7,8 +7,10 @@ Shapes: [H, W], rows by columns.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from enum import IntEnum, auto
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -162,6 +164,12 @@ def _single(char: str) -> str:
     if category[0] == "C" or category in ("Zl", "Zp"):
         return "?"
     return "?" if unicodedata.east_asian_width(char) in "WF" else char
+
+
+def runs(inks: npt.NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    """From where to where cells of a row [W] are of one ink; nothing of a row without cells."""
+    edges = (np.flatnonzero(np.diff(inks)) + 1).tolist()
+    return pairwise([0, *edges, len(inks)] if len(inks) else [])
 
 
 def decode(chars: npt.NDArray[Any]) -> str:
